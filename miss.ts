@@ -1,0 +1,105 @@
+/**
+ * What happens when a counter is not in the cache, or no longer fresh: one request to Stacosys however many readers
+ * wait, and the last good answer if that request fails.
+ *
+ * @module
+ */
+
+import { Cache, type Entry } from "./cache.ts";
+import type { Outage } from "./outage.ts";
+import type { Ask, Bad } from "./stacosys.ts";
+
+/** What a miss works with. All times are in milliseconds. */
+export interface MissOptions {
+  /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
+  readonly cache: Cache<string>;
+  readonly ask: Ask;
+  readonly outage: Outage;
+  /** How long an expired counter is served while it is fetched anew. */
+  readonly staleWhileRevalidateMs: number;
+  /** How many failures are remembered. */
+  readonly maxFailures: number;
+  /** The cache's clock; `Date.now` by default. */
+  readonly now?: () => number;
+}
+
+/** What a reader gets. */
+export interface Outcome {
+  readonly result: "miss" | "stale" | "error";
+  /** The count, fresh or stale; none after an error. */
+  readonly entry?: Entry<string>;
+  /** How this came about: the parameters of a `Cache-Status` (RFC 9211). */
+  readonly cacheStatus: string;
+}
+
+/** How long Stacosys is left in peace about a key after it failed to answer. */
+const BREATHING_SPACE_MS = 1_000;
+
+/** How long a reader whose count is known waits for a Stacosys that is known to be failing. */
+const PATIENCE_MS = 1_000;
+
+/** Returns a function that gets the count of `target` where the cache has no fresh one. It never rejects. */
+export function createMiss(options: MissOptions): (target: string) => Promise<Outcome> {
+  const { cache, ask, outage, staleWhileRevalidateMs, maxFailures, now = Date.now } = options;
+  const flights = new Map<string, Promise<Entry<string> | Bad>>();
+  const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: maxFailures, now });
+
+  return async function miss(target) {
+    const known = cache.getStale(target);
+    if (failures.get(target) !== undefined) return failed(known, "hit");
+
+    const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
+    const flying = flights.get(target);
+    const flight = flying ?? fly(target);
+    if (known !== undefined && now() < known.expiresAt + staleWhileRevalidateMs) {
+      return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };
+    }
+
+    const landed = known !== undefined && outage.on ? await within(PATIENCE_MS, flight) : await flight;
+    if (landed !== undefined && "value" in landed) {
+      const collapsed = flying === undefined ? "" : "; collapsed";
+      return { result: "miss", entry: landed, cacheStatus: `${forward}; fwd-status=200; stored${collapsed}` };
+    }
+    return failed(known, landed?.status === undefined ? forward : `${forward}; fwd-status=${landed.status}`);
+  };
+
+  /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
+  function fly(target: string): Promise<Entry<string> | Bad> {
+    const flight = ask(target).then((answer) => {
+      flights.delete(target);
+      outage.answered(target, answer);
+      if (answer.ok) return cache.set(target, answer.body);
+      failures.set(target, true);
+      return answer;
+    });
+    flights.set(target, flight);
+    return flight;
+  }
+
+  function failed(known: Entry<string> | undefined, how: string): Outcome {
+    if (known === undefined) {
+      outage.felt("error");
+      return { result: "error", cacheStatus: how === "hit" ? "detail=breathing-space" : how };
+    }
+    outage.felt("stale");
+    return { result: "stale", entry: known, cacheStatus: `${how}; ${age(known)}; detail=stale-if-error` };
+  }
+
+  /** A negative time to live is how `Cache-Status` says stale. */
+  function age(entry: Entry<string>): string {
+    return `ttl=${Math.floor((entry.expiresAt - now()) / 1000)}`;
+  }
+}
+
+/** Resolves as `promise` does, or to nothing after `ms` milliseconds. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Request to response: which requests are counters, what a hit costs, and which headers an answer has.
+ *
+ * @module
+ */
+
+// @ts-types="./types/std_status.d.ts"
+import { STATUS_CODE } from "@std/http/status";
+import type { Cache } from "./cache.ts";
+import type { Outcome } from "./miss.ts";
+
+/** What the proxy works with. */
+export interface ProxyOptions {
+  /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
+  readonly cache: Cache<string>;
+  /** Gets what the cache has not. */
+  readonly miss: (target: string) => Promise<Outcome>;
+  /** The paths that are counters. */
+  readonly paths: readonly string[];
+  /** `*`, an origin, a list of origins, or none. */
+  readonly corsOrigin?: string | readonly string[] | undefined;
+}
+
+/** Answers a request, at once if it can. */
+export type Handler = (request: Request) => Response | Promise<Response>;
+
+/** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
+const MAX_TARGET_LENGTH = 8 * 1024;
+
+type Headers = Readonly<Record<string, string>>;
+
+/** What of an answer depends on who asks. */
+interface Variant {
+  readonly cors: Headers;
+  /** The same object for each hit: making one would cost more than the lookup. */
+  readonly hit: ResponseInit;
+}
+
+/** Returns the handler of the public port. */
+export function createProxy({ cache, miss, paths, corsOrigin }: ProxyOptions): Handler {
+  const variantFor = createVariants(corsOrigin);
+
+  return function handle(request) {
+    if (request.method !== "GET") return notFound("detail=not-a-get");
+    const target = targetOf(request.url);
+    // Only counters are ever kept, so a hit need not look at the path.
+    const entry = cache.get(target);
+    if (entry !== undefined) return new Response(entry.value, variantFor(request).hit);
+
+    const query = target.indexOf("?");
+    if (!paths.includes(query === -1 ? target : target.slice(0, query))) return notFound("detail=not-a-counter");
+    const { cors } = variantFor(request);
+    if (target.length > MAX_TARGET_LENGTH) {
+      return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", "detail=too-long", cors);
+    }
+    return miss(target).then(({ entry, cacheStatus }) =>
+      entry === undefined
+        ? notFound(cacheStatus, cors)
+        : new Response(entry.value, { headers: found(cacheStatus, cors) })
+    );
+  };
+}
+
+/** The path and query of a URL, as the reader sent them. Slicing costs a tenth of what a `URL` object does. */
+function targetOf(url: string): string {
+  return url.slice(url.indexOf("/", "http://".length));
+}
+
+function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {
+  const variant = (cors: Headers): Variant => ({ cors, hit: Object.freeze({ headers: found("hit", cors) }) });
+  if (typeof corsOrigin !== "object") {
+    const everyone = variant(corsOrigin === undefined ? {} : { "access-control-allow-origin": corsOrigin });
+    return () => everyone;
+  }
+  const stranger = variant({ vary: "Origin" });
+  const listed = new Map(
+    corsOrigin.map((origin) => [origin, variant({ vary: "Origin", "access-control-allow-origin": origin })]),
+  );
+  return (request) => listed.get(request.headers.get("origin") ?? "") ?? stranger;
+}
+
+function found(cacheStatus: string, cors: Headers): Headers {
+  return { "content-type": "application/json", "cache-status": `httpfastcache; ${cacheStatus}`, ...cors };
+}
+
+function notFound(cacheStatus: string, cors: Headers = {}): Response {
+  return refusal(STATUS_CODE.NotFound, "404 page not found\n", cacheStatus, cors);
+}
+
+function refusal(status: number, body: string, cacheStatus: string, cors: Headers = {}): Response {
+  const headers = {
+    "content-type": "text/plain; charset=utf-8",
+    "x-content-type-options": "nosniff",
+    "cache-status": `httpfastcache; ${cacheStatus}`,
+    ...cors,
+  };
+  return new Response(body, { status, headers });
+}

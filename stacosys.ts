@@ -1,0 +1,162 @@
+/**
+ * The one place that talks to Stacosys: what is asked, how long and how much it may take, and what a good answer is.
+ *
+ * @module
+ */
+
+// @ts-types="./types/std_status.d.ts"
+import { STATUS_CODE } from "@std/http/status";
+
+/** What Stacosys said: a body that is JSON, or why there is none. */
+export type Answer = Good | Bad;
+
+/** An answer that may be kept and passed on. */
+export interface Good {
+  readonly ok: true;
+  readonly body: string;
+}
+
+/** An answer that may not, or none at all. */
+export interface Bad {
+  readonly ok: false;
+  /** What went wrong, in a few words for the log. */
+  readonly reason: string;
+  /** The status, if there was one. */
+  readonly status?: number;
+}
+
+/** Asks Stacosys for a path and query. Never rejects. */
+export type Ask = (target: string) => Promise<Answer>;
+
+/** How Stacosys is asked. */
+export interface StacosysOptions {
+  /** Its URL, without a slash at the end. */
+  readonly url: string;
+  /** How long an answer may take, its body and the wait for a turn included, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** A counter has some 12 bytes; anything longer than this is none. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** Flask's own server answers one request at a time; more at once would only queue there, out of our sight. */
+const MAX_AT_ONCE = 64;
+
+/** As Go's and the browsers' clients have it. */
+const MAX_REDIRECTS = 10;
+
+/** Timers count in 32 bits; a longer one would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Returns a function that asks the Stacosys at `url`.
+ *
+ * Each request has a connection of its own: Flask closes it after each answer, and servers that keep it open may close
+ * it at the very moment at which it would be used again.
+ */
+export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  const { host } = new URL(url);
+  const turns = createTurns(MAX_AT_ONCE);
+  const inTime = `within ${timeoutMs / 1000} s`;
+
+  return async function ask(target) {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    try {
+      if (!await turns.take(limit.signal)) return { ok: false, reason: `${MAX_AT_ONCE} others did not end ${inTime}` };
+      try {
+        return await exchange(url + target, limit.signal);
+      } finally {
+        turns.pass();
+      }
+    } catch (error) {
+      return { ok: false, reason: limit.signal.aborted ? `no answer ${inTime}` : innermost(error) };
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  async function exchange(from: string, signal: AbortSignal): Promise<Answer> {
+    let location = from;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await fetch(location, {
+        client,
+        signal,
+        redirect: "manual",
+        headers: { accept: "application/json", "user-agent": "httpfastcache" },
+      });
+      const { status } = response;
+      if (status === STATUS_CODE.OK) return await readBody(response);
+      await response.body?.cancel();
+      const target = response.headers.get("location");
+      if (status < 300 || status > 399 || target === null) return { ok: false, reason: `status ${status}`, status };
+      const next = URL.parse(target, location);
+      if (next?.host !== host) return { ok: false, reason: `a redirect to ${next?.host ?? target}`, status };
+      location = next.href;
+    }
+    return { ok: false, reason: `more than ${MAX_REDIRECTS} redirects` };
+  }
+}
+
+async function readBody(response: Response): Promise<Answer> {
+  const { status } = response;
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) return { ok: false, reason: "a body longer than 64 KiB", status };
+    chunks.push(chunk);
+  }
+  try {
+    const body = new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(chunks).bytes());
+    JSON.parse(body);
+    return { ok: true, body };
+  } catch {
+    return { ok: false, reason: "a body that is not JSON", status };
+  }
+}
+
+/** Lets `atOnce` callers through at a time; the others wait, first come, first served. */
+function createTurns(atOnce: number) {
+  let free = atOnce;
+  const waiting = new Set<() => void>();
+  return {
+    /** Resolves to true when it is the caller's turn, to false when `signal` aborts first. */
+    take(signal: AbortSignal): boolean | Promise<boolean> {
+      if (free > 0) {
+        free--;
+        return true;
+      }
+      return new Promise((resolve) => {
+        function go(): void {
+          signal.removeEventListener("abort", giveUp);
+          resolve(true);
+        }
+        function giveUp(): void {
+          waiting.delete(go);
+          resolve(false);
+        }
+        waiting.add(go);
+        signal.addEventListener("abort", giveUp);
+      });
+    },
+    /** Ends the caller's turn, and gives it to the next. */
+    pass(): void {
+      const [next] = waiting;
+      if (next === undefined) {
+        free++;
+      } else {
+        waiting.delete(next);
+        next();
+      }
+    },
+  };
+}
+
+/** The cause at the bottom says what happened; what wraps it says only that something did. */
+function innermost(error: unknown): string {
+  while (error instanceof Error && error.cause !== undefined) error = error.cause;
+  const message = error instanceof Error ? error.message : String(error);
+  return message.slice(message.lastIndexOf(": ") + 2);
+}
