@@ -36,11 +36,12 @@ export async function main(args: readonly string[]): Promise<void> {
 
 function configFile(args: readonly string[]): string {
   const strange: string[] = [];
-  const options = parseArgs(
+  const { _, ...options } = parseArgs(
     // As with Go's flag package, one dash does for two.
     args.map((arg) => arg.replace(/^-(?=[a-z]{2})/, "--")),
-    { string: ["config"], boolean: ["help", "version"], unknown: (arg) => void strange.push(arg) },
+    { string: ["config"], boolean: ["help", "version"], unknown: (arg, key) => key === undefined || strange.push(arg) },
   );
+  strange.push(..._.map(String));
   if (options["help"] === true) end(USAGE);
   if (options["version"] === true) end(`${project.name} ${project.version}`);
   if (strange.length > 0) fail(`${project.name}: expected --config FILE and nothing else, got ${strange.join(" ")}`);
