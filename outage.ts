@@ -9,8 +9,10 @@ import type { Answer } from "./stacosys.ts";
 
 /** Follows the answers of Stacosys. */
 export interface Outage {
-  /** Whether the last answer was a bad one. */
-  readonly on: boolean;
+  /** What the last answer was; `unknown` as long as nobody had to ask. */
+  readonly stacosys: "up" | "down" | "unknown";
+  /** The last bad answer: why, and when in milliseconds of the clock. */
+  readonly lastError: { readonly reason: string; readonly at: number } | undefined;
   /** Takes note of an answer to the request for `target`. */
   answered(target: string, answer: Answer): void;
   /** Takes note of a reader who got a stale counter, or none. */
@@ -19,30 +21,42 @@ export interface Outage {
 
 /** Returns an {@linkcode Outage} that tells `log` what the owner should know. */
 export function createOutage(log: Log, now: () => number = Date.now): Outage {
-  let since: number | undefined;
+  let stacosys: Outage["stacosys"] = "unknown";
+  let since = 0;
+  let lastError: Outage["lastError"];
   let felt = { stale: 0, error: 0 };
   return {
-    get on() {
-      return since !== undefined;
+    get stacosys() {
+      return stacosys;
+    },
+    get lastError() {
+      return lastError;
     },
     answered(target, answer) {
-      if (!answer.ok && since === undefined) {
-        since = now();
-        log("warning", `Stacosys fails: ${answer.reason}, asked for ${shorten(target)}`);
-      } else if (answer.ok && since !== undefined) {
-        const seconds = Math.round((now() - since) / 1000);
-        log(
-          "info",
-          `Stacosys is back after ${seconds} s; readers who got a stale count: ${felt.stale}, none: ${felt.error}`,
-        );
-        since = undefined;
-        felt = { stale: 0, error: 0 };
+      if (answer.outcome === "ok") {
+        if (stacosys === "down") log("info", `Stacosys is back after ${lasted()}; ${suffered()}`);
+        stacosys = "up";
+        return;
       }
+      lastError = { reason: answer.reason, at: now() };
+      if (stacosys === "down") return;
+      stacosys = "down";
+      since = now();
+      felt = { stale: 0, error: 0 };
+      log("warning", `Stacosys fails: ${answer.reason}, asked for ${shorten(target)}`);
     },
     felt(by) {
-      if (since !== undefined) felt[by]++;
+      felt[by]++;
     },
   };
+
+  function lasted(): string {
+    return `${((now() - since) / 1000).toFixed(1)} s`;
+  }
+
+  function suffered(): string {
+    return `meanwhile ${felt.stale} requests were answered with a stale count and ${felt.error} with none`;
+  }
 }
 
 function shorten(target: string): string {

@@ -7,7 +7,8 @@
 // @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
 import type { Cache } from "./cache.ts";
-import type { Outcome } from "./miss.ts";
+import type { Counters } from "./counters.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {

@@ -12,18 +12,21 @@ export type Answer = Good | Bad;
 
 /** An answer that may be kept and passed on. */
 export interface Good {
-  readonly ok: true;
+  readonly outcome: "ok";
   readonly body: string;
 }
 
 /** An answer that may not, or none at all. */
 export interface Bad {
-  readonly ok: false;
+  readonly outcome: "status" | "body" | "redirect" | "timeout" | "network";
   /** What went wrong, in a few words for the log. */
   readonly reason: string;
   /** The status, if there was one. */
   readonly status?: number;
 }
+
+/** How a request to Stacosys ended. */
+export type Outcome = Answer["outcome"];
 
 /** Asks Stacosys for a path and query. Never rejects. */
 export type Ask = (target: string) => Promise<Answer>;
@@ -64,14 +67,17 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
-      if (!await turns.take(limit.signal)) return { ok: false, reason: `${MAX_AT_ONCE} others did not end ${inTime}` };
+      if (!await turns.take(limit.signal)) {
+        return { outcome: "timeout", reason: `no turn among ${MAX_AT_ONCE} ${inTime}` };
+      }
       try {
         return await exchange(url + target, limit.signal);
       } finally {
         turns.pass();
       }
     } catch (error) {
-      return { ok: false, reason: limit.signal.aborted ? `no answer ${inTime}` : innermost(error) };
+      if (limit.signal.aborted) return { outcome: "timeout", reason: `no answer ${inTime}` };
+      return { outcome: "network", reason: innermost(error) };
     } finally {
       clearTimeout(timer);
     }
@@ -90,12 +96,14 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
       if (status === STATUS_CODE.OK) return await readBody(response);
       await response.body?.cancel();
       const target = response.headers.get("location");
-      if (status < 300 || status > 399 || target === null) return { ok: false, reason: `status ${status}`, status };
+      if (status < 300 || status > 399 || target === null) {
+        return { outcome: "status", reason: `status ${status}`, status };
+      }
       const next = URL.parse(target, location);
-      if (next?.host !== host) return { ok: false, reason: `a redirect to ${next?.host ?? target}`, status };
+      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host ?? target}`, status };
       location = next.href;
     }
-    return { ok: false, reason: `more than ${MAX_REDIRECTS} redirects` };
+    return { outcome: "redirect", reason: `more than ${MAX_REDIRECTS} redirects` };
   }
 }
 
@@ -105,15 +113,15 @@ async function readBody(response: Response): Promise<Answer> {
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.length;
-    if (size > MAX_BODY_BYTES) return { ok: false, reason: "a body longer than 64 KiB", status };
+    if (size > MAX_BODY_BYTES) return { outcome: "body", reason: "a body longer than 64 KiB", status };
     chunks.push(chunk);
   }
   try {
     const body = new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(chunks).bytes());
     JSON.parse(body);
-    return { ok: true, body };
+    return { outcome: "ok", body };
   } catch {
-    return { ok: false, reason: "a body that is not JSON", status };
+    return { outcome: "body", reason: "a body that is not JSON", status };
   }
 }
 

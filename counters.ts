@@ -1,5 +1,5 @@
 /**
- * What happens when a counter is not in the cache, or no longer fresh: one request to Stacosys however many readers
+ * What happens when a count is not in the cache, or no longer fresh: one request to Stacosys however many readers
  * wait, and the last good answer if that request fails.
  *
  * @module
@@ -9,8 +9,8 @@ import { Cache, type Entry } from "./cache.ts";
 import type { Outage } from "./outage.ts";
 import type { Ask, Bad } from "./stacosys.ts";
 
-/** What a miss works with. All times are in milliseconds. */
-export interface MissOptions {
+/** What the counters work with. All times are in milliseconds. */
+export interface CountersOptions {
   /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
   readonly cache: Cache<string>;
   readonly ask: Ask;
@@ -24,7 +24,7 @@ export interface MissOptions {
 }
 
 /** What a reader gets. */
-export interface Outcome {
+export interface Lookup {
   readonly result: "miss" | "stale" | "error";
   /** The count, fresh or stale; none after an error. */
   readonly entry?: Entry<string>;
@@ -38,13 +38,23 @@ const BREATHING_SPACE_MS = 1_000;
 /** How long a reader whose count is known waits for a Stacosys that is known to be failing. */
 const PATIENCE_MS = 1_000;
 
-/** Returns a function that gets the count of `target` where the cache has no fresh one. It never rejects. */
-export function createMiss(options: MissOptions): (target: string) => Promise<Outcome> {
+/** The counts that the cache has not, and those that it should not have any longer. */
+export interface Counters {
+  /** Gets the count of `target`, a path and query, where the cache has no fresh one. Never rejects. */
+  miss(target: string): Promise<Lookup>;
+  /** Removes the counts of an article, or all of them, and returns how many they were. */
+  purge(url?: string): number;
+}
+
+/** Returns the {@linkcode Counters} of a cache and a Stacosys. */
+export function createCounters(options: CountersOptions): Counters {
   const { cache, ask, outage, staleWhileRevalidateMs, maxFailures, now = Date.now } = options;
   const flights = new Map<string, Promise<Entry<string> | Bad>>();
   const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: maxFailures, now });
 
-  return async function miss(target) {
+  return { miss, purge };
+
+  async function miss(target: string): Promise<Lookup> {
     const known = cache.getStale(target);
     if (failures.get(target) !== undefined) return failed(known, "hit");
 
@@ -55,20 +65,31 @@ export function createMiss(options: MissOptions): (target: string) => Promise<Ou
       return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };
     }
 
-    const landed = known !== undefined && outage.on ? await within(PATIENCE_MS, flight) : await flight;
+    const landed = known !== undefined && outage.stacosys === "down" ? await within(PATIENCE_MS, flight) : await flight;
     if (landed !== undefined && "value" in landed) {
       const collapsed = flying === undefined ? "" : "; collapsed";
       return { result: "miss", entry: landed, cacheStatus: `${forward}; fwd-status=200; stored${collapsed}` };
     }
     return failed(known, landed?.status === undefined ? forward : `${forward}; fwd-status=${landed.status}`);
-  };
+  }
+
+  function purge(url?: string): number {
+    const belongs = (target: string) => url === undefined || articleOf(target) === url;
+    // What is under way may be a count from before the purge; those who wait get it, but it is not kept.
+    for (const target of flights.keys()) if (belongs(target)) flights.delete(target);
+    let purged = 0;
+    for (const [target] of cache.entries()) if (belongs(target) && cache.delete(target)) purged++;
+    return purged;
+  }
 
   /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
   function fly(target: string): Promise<Entry<string> | Bad> {
     const flight = ask(target).then((answer) => {
-      flights.delete(target);
-      outage.answered(target, answer);
-      if (answer.ok) return cache.set(target, answer.body);
+      const purged = flights.get(target) !== flight;
+      if (!purged) flights.delete(target);
+      if (answer.outcome === "ok") {
+        return purged ? { value: answer.body, expiresAt: now() } : cache.set(target, answer.body);
+      }
       failures.set(target, true);
       return answer;
     });
@@ -76,7 +97,7 @@ export function createMiss(options: MissOptions): (target: string) => Promise<Ou
     return flight;
   }
 
-  function failed(known: Entry<string> | undefined, how: string): Outcome {
+  function failed(known: Entry<string> | undefined, how: string): Lookup {
     if (known === undefined) {
       outage.felt("error");
       return { result: "error", cacheStatus: how === "hit" ? "detail=breathing-space" : how };
@@ -89,6 +110,11 @@ export function createMiss(options: MissOptions): (target: string) => Promise<Ou
   function age(entry: Entry<string>): string {
     return `ttl=${Math.floor((entry.expiresAt - now()) / 1000)}`;
   }
+}
+
+/** The article that a path and query is about, however it is spelled. */
+function articleOf(target: string): string | null {
+  return new URLSearchParams(target.slice(target.indexOf("?"))).get("url");
 }
 
 /** Resolves as `promise` does, or to nothing after `ms` milliseconds. */
