@@ -117,17 +117,17 @@ export class Cache<V> {
   }
 
   /**
-   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or until `expiresAt`. A value that
-   * replaces another takes over its place in the order of eviction.
+   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or until `expiresAt` if that is sooner. A
+   * value that replaces another takes over its place in the order of eviction.
    */
-  set(key: string, value: V, expiresAt: number = this.#now() + this.#ttlMs): Entry<V> {
+  set(key: string, value: V, expiresAt: number = Infinity): Entry<V> {
     const shard = this.#shardOf(key);
     const old = shard.slots.get(key);
     if (old === undefined) {
       if (this.#size >= this.#maxEntries) this.#evict(shard);
       this.#size++;
     }
-    const slot = { value, expiresAt, visited: old?.visited ?? false };
+    const slot = { value, expiresAt: Math.min(expiresAt, this.#now() + this.#ttlMs), visited: old?.visited ?? false };
     shard.slots.set(key, slot);
     return slot;
   }

@@ -29,6 +29,14 @@ export interface Config {
   readonly timeoutMs: number;
   /** How many counters are kept at most. */
   readonly maxEntries: number;
+  /** Where the cache is kept over a restart, if anywhere. */
+  readonly snapshotFile: string | undefined;
+  /** Whether another process may listen on the same port. */
+  readonly reusePort: boolean;
+  /** Where the owner's own listener is, if there is to be one. */
+  readonly admin: Address | undefined;
+  /** Whether browsers and CDNs may keep a count for what is left of its life. */
+  readonly cacheControl: boolean;
 }
 
 /** An address to listen on. */
@@ -116,6 +124,10 @@ export function parseConfig(text: string, file: string): Reading {
     sweepMs: optional("SweepSeconds", duration, 600_000),
     timeoutMs: optional("TimeoutSeconds", duration, 10_000),
     maxEntries: optional("MaxEntries", amount, 10_000),
+    snapshotFile: optional("SnapshotFile", fileName, undefined),
+    reusePort: optional("ReusePort", flag, false),
+    admin: optional("AdminHostPort", loopbackAddress, undefined),
+    cacheControl: optional("CacheControl", flag, false),
   };
 
   for (const key of unread.values()) {
@@ -145,6 +157,18 @@ function address({ given, fault }: Setting): Address | undefined {
   const host = v6 === undefined ? name : `[${v6}]`;
   if (!(port >= 1 && port <= 65535) || !URL.canParse(`http://${host || "localhost"}`)) return fault(expected);
   return { hostname: (v6 ?? name) || undefined, port };
+}
+
+function loopbackAddress(setting: Setting): Address | undefined {
+  const fault = () => setting.fault('"127.0.0.1:port" or another loopback address');
+  const found = address({ ...setting, fault });
+  if (found === undefined || isLoopback(found.hostname ?? "")) return found;
+  return fault();
+}
+
+/** Whether a host is this machine, and reached from nowhere else. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 function stacosysUrl({ given, fault }: Setting): string | undefined {
@@ -204,8 +228,16 @@ function amount({ given, fault }: Setting): number | undefined {
   return fault("a whole number of at least 1");
 }
 
+function fileName({ given, fault }: Setting): string | undefined {
+  return typeof given === "string" && given !== "" && !given.includes("\0") ? given : fault("a file name");
+}
+
+function flag({ given, fault }: Setting): boolean | undefined {
+  return typeof given === "boolean" ? given : fault("true or false");
+}
+
 function suggestion(key: string, known: readonly string[]): string {
-  const slip = known.find((name) => levenshteinDistance(name.toLowerCase(), key.toLowerCase()) <= 3);
+  const slip = known.find((name) => levenshteinDistance(name.toLowerCase(), key.toLowerCase()) <= 2);
   return slip === undefined ? "" : `; did you mean ${slip}?`;
 }
 

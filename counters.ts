@@ -56,7 +56,7 @@ export function createCounters(options: CountersOptions): Counters {
 
   async function miss(target: string): Promise<Lookup> {
     const known = cache.getStale(target);
-    if (failures.get(target) !== undefined) return failed(known, "hit");
+    if (failures.get(target) !== undefined) return failed(known);
 
     const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
     const flying = flights.get(target);
@@ -84,7 +84,7 @@ export function createCounters(options: CountersOptions): Counters {
 
   /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
   function fly(target: string): Promise<Entry<string> | Bad> {
-    const flight = ask(target).then((answer) => {
+    const flight: Promise<Entry<string> | Bad> = ask(target).then((answer) => {
       const purged = flights.get(target) !== flight;
       if (!purged) flights.delete(target);
       if (answer.outcome === "ok") {
@@ -97,13 +97,14 @@ export function createCounters(options: CountersOptions): Counters {
     return flight;
   }
 
-  function failed(known: Entry<string> | undefined, how: string): Lookup {
+  /** The last good answer, or none; `forward` tells of the request that failed, if there was one. */
+  function failed(known: Entry<string> | undefined, forward?: string): Lookup {
     if (known === undefined) {
       outage.felt("error");
-      return { result: "error", cacheStatus: how === "hit" ? "detail=breathing-space" : how };
+      return { result: "error", cacheStatus: forward ?? "detail=breathing-space" };
     }
     outage.felt("stale");
-    return { result: "stale", entry: known, cacheStatus: `${how}; ${age(known)}; detail=stale-if-error` };
+    return { result: "stale", entry: known, cacheStatus: `${forward ?? "hit"}; ${age(known)}; detail=stale-if-error` };
   }
 
   /** A negative time to live is how `Cache-Status` says stale. */

@@ -8,48 +8,84 @@
 import { parseArgs } from "@std/cli/parse-args";
 // @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
+import { createAdmin } from "./admin.ts";
 import { Cache, startSweeper } from "./cache.ts";
-import { type Config, parseConfig } from "./config.ts";
+import { type Address, type Config, parseConfig } from "./config.ts";
+import { createCounters } from "./counters.ts";
 import project from "./deno.json" with { type: "json" };
 import { createLog, type Log } from "./log.ts";
-import { createMiss } from "./miss.ts";
-import { createOutage } from "./outage.ts";
-import { createProxy, type Handler } from "./proxy.ts";
-import { createStacosys } from "./stacosys.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { createOutage, type Outage } from "./outage.ts";
+import { createProxy, type Handler, isCounter } from "./proxy.ts";
+import { keepSnapshot } from "./snapshot.ts";
+import { type Ask, createStacosys } from "./stacosys.ts";
 
-const USAGE = `Usage: ${project.name} --config FILE
+const USAGE = `Usage: ${project.name} --config FILE [--check]
 
 Caches the comment counters of Stacosys.
 
   --config FILE  the configuration, JSON
+  --check        only check the configuration
   --help         show this
   --version      show the version`;
 
+/** How long requests under way may take once the process is told to end. */
+const DRAIN_MS = 5_000;
+
 /** Runs the program. What keeps it from starting is one line on stderr for each fault, and ends it with status 1. */
 export async function main(args: readonly string[]): Promise<void> {
-  const config = readConfig(configFile(args));
+  const { file, check } = parseCommandLine(args);
+  const { config, text } = readConfig(file);
+  if (check) end(`${file}: good`);
+  console.log(`config: ${text}`);
+
   const log = createLog();
   surviveFaults(log);
-  serve(config, createHandler(config, log), log);
-  await Deno.permissions.revoke({ name: "read" });
+  const cache = new Cache<string>(config);
+  const metrics = createMetrics();
+  const outage = createOutage(log);
+  const ask = watch(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const { staleWhileRevalidateMs, maxEntries: maxFailures, snapshotFile, stacosys, paths } = config;
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures });
+  const save = snapshotFile === undefined
+    ? undefined
+    : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => isCounter(key, paths), log);
+  startSweeper(cache, config.sweepMs, save);
+
+  const { requests } = metrics;
+  const servers = [serve(config.listen, config.reusePort, createProxy({ ...config, cache, counters, requests }), log)];
+  if (config.admin !== undefined) {
+    servers.push(serve(config.admin, config.reusePort, createAdmin({ cache, counters, metrics, outage }), log));
+  }
+  const at = servers.map(({ addr }) => urlOf(addr));
+  const owner = at[1] === undefined ? "" : `, for its owner on ${at[1]}`;
+  console.log(`${project.name} ${project.version}: listening on ${at[0]}${owner}, for Stacosys at ${stacosys}`);
+
+  stopOnSignals(servers, save, log);
+  if (save === undefined) await Deno.permissions.revoke({ name: "write" });
+  if (save === undefined) await Deno.permissions.revoke({ name: "read" });
 }
 
-function configFile(args: readonly string[]): string {
+function parseCommandLine(args: readonly string[]): { file: string; check: boolean } {
   const strange: string[] = [];
-  const { _, ...options } = parseArgs(
+  const { _, config, check, help, version } = parseArgs(
     // As with Go's flag package, one dash does for two.
     args.map((arg) => arg.replace(/^-(?=[a-z]{2})/, "--")),
-    { string: ["config"], boolean: ["help", "version"], unknown: (arg, key) => key === undefined || strange.push(arg) },
+    {
+      string: ["config"],
+      boolean: ["check", "help", "version"],
+      unknown: (arg, key) => key === undefined || strange.push(arg),
+    },
   );
   strange.push(..._.map(String));
-  if (options["help"] === true) end(USAGE);
-  if (options["version"] === true) end(`${project.name} ${project.version}`);
-  if (strange.length > 0) fail(`${project.name}: expected --config FILE and nothing else, got ${strange.join(" ")}`);
-  const file = options["config"];
-  return typeof file === "string" && file !== "" ? file : fail(USAGE);
+  if (help === true) end(USAGE);
+  if (version === true) end(`${project.name} ${project.version}`);
+  if (strange.length > 0) fail(`${project.name}: expected --config FILE, got ${strange.join(" ")}; try --help`);
+  if (typeof config !== "string" || config === "") fail(USAGE);
+  return { file: config, check: check === true };
 }
 
-function readConfig(file: string): Config {
+function readConfig(file: string): { config: Config; text: string } {
   let text;
   try {
     text = Deno.readTextFileSync(file);
@@ -58,33 +94,30 @@ function readConfig(file: string): Config {
   }
   const { config, faults, warnings } = parseConfig(text, file);
   for (const warning of warnings) console.warn(`warning: ${warning}`);
-  if (config === undefined) fail(faults.join("\n"));
-  console.log(`config: ${text}`);
-  return config;
+  return config === undefined ? fail(faults.join("\n")) : { config, text };
 }
 
-function createHandler(config: Config, log: Log): Handler {
-  const cache = new Cache<string>(config);
-  startSweeper(cache, config.sweepMs);
-  const miss = createMiss({
-    cache,
-    ask: createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }),
-    outage: createOutage(log),
-    staleWhileRevalidateMs: config.staleWhileRevalidateMs,
-    maxFailures: config.maxEntries,
-  });
-  return createProxy({ cache, miss, paths: config.paths, corsOrigin: config.corsOrigin });
+/** Tells those who count and those who log about each answer of Stacosys. */
+function watch(ask: Ask, metrics: Metrics, outage: Outage): Ask {
+  return async (target) => {
+    const start = performance.now();
+    const answer = await ask(target);
+    metrics.answered(answer, (performance.now() - start) / 1000);
+    outage.answered(target, answer);
+    return answer;
+  };
 }
 
-function serve({ listen, stacosys }: Config, handler: Handler, log: Log): void {
+function serve(
+  { hostname, port }: Address,
+  reusePort: boolean,
+  handler: Handler,
+  log: Log,
+): Deno.HttpServer<Deno.NetAddr> {
   const options = {
-    port: listen.port,
-    onListen: ({ hostname, port }: Deno.NetAddr) => {
-      const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-      console.log(
-        `${project.name} ${project.version}: listening on http://${host}:${port} for Stacosys at ${stacosys}`,
-      );
-    },
+    port,
+    reusePort,
+    onListen: () => {},
     onError: (error: unknown) => {
       log("error", `a request could not be answered: ${inFull(error)}`);
       return new Response("500 internal server error\n", { status: STATUS_CODE.InternalServerError });
@@ -92,15 +125,36 @@ function serve({ listen, stacosys }: Config, handler: Handler, log: Log): void {
   };
   try {
     try {
-      Deno.serve({ ...options, hostname: listen.hostname ?? "::" }, handler);
+      return Deno.serve({ ...options, hostname: hostname ?? "::" }, handler);
     } catch (error) {
       // A machine without IPv6 has no "::".
-      if (listen.hostname !== undefined || error instanceof Deno.errors.AddrInUse) throw error;
-      Deno.serve({ ...options, hostname: "0.0.0.0" }, handler);
+      if (hostname !== undefined || error instanceof Deno.errors.AddrInUse) throw error;
+      return Deno.serve({ ...options, hostname: "0.0.0.0" }, handler);
     }
   } catch (error) {
-    fail(`${project.name}: cannot listen on ${listen.hostname ?? ""}:${listen.port}: ${reason(error)}`);
+    return fail(`${project.name}: cannot listen on ${hostname ?? ""}:${port}: ${reason(error)}`);
   }
+}
+
+function urlOf({ hostname, port }: Deno.NetAddr): string {
+  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */
+function stopOnSignals(servers: readonly Deno.HttpServer[], save: (() => Promise<void>) | undefined, log: Log): void {
+  let stopping = false;
+  async function stop(): Promise<void> {
+    if (stopping) Deno.exit(1);
+    stopping = true;
+    const drained = Promise.all(servers.map((server) => server.shutdown()));
+    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
+    await save?.();
+    Deno.exit(0);
+  }
+  Deno.addSignalListener("SIGINT", stop);
+  if (Deno.build.os === "windows") return;
+  Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
 }
 
 /** Faults that nobody foresaw are logged, and readers go on being served. */

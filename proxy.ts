@@ -8,18 +8,23 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { Cache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Result } from "./metrics.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {
   /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
   readonly cache: Cache<string>;
-  /** Gets what the cache has not. */
-  readonly miss: (target: string) => Promise<Outcome>;
+  readonly counters: Pick<Counters, "miss">;
+  /** Where requests are counted. */
+  readonly requests: Record<Result, number>;
   /** The paths that are counters. */
   readonly paths: readonly string[];
   /** `*`, an origin, a list of origins, or none. */
   readonly corsOrigin?: string | readonly string[] | undefined;
+  /** Whether browsers and CDNs may keep a count for what is left of its life. */
+  readonly cacheControl?: boolean;
+  /** The cache's clock; `Date.now` by default. */
+  readonly now?: () => number;
 }
 
 /** Answers a request, at once if it can. */
@@ -38,28 +43,53 @@ interface Variant {
 }
 
 /** Returns the handler of the public port. */
-export function createProxy({ cache, miss, paths, corsOrigin }: ProxyOptions): Handler {
+export function createProxy(options: ProxyOptions): Handler {
+  const { cache, counters, requests, paths, corsOrigin, cacheControl = false, now = Date.now } = options;
   const variantFor = createVariants(corsOrigin);
 
   return function handle(request) {
-    if (request.method !== "GET") return notFound("detail=not-a-get");
+    if (request.method !== "GET") return notServed("detail=not-a-get");
     const target = targetOf(request.url);
     // Only counters are ever kept, so a hit need not look at the path.
     const entry = cache.get(target);
-    if (entry !== undefined) return new Response(entry.value, variantFor(request).hit);
-
-    const query = target.indexOf("?");
-    if (!paths.includes(query === -1 ? target : target.slice(0, query))) return notFound("detail=not-a-counter");
+    if (entry !== undefined) {
+      requests.hit++;
+      const variant = variantFor(request);
+      return new Response(entry.value, cacheControl ? { headers: found("hit", entry, variant.cors) } : variant.hit);
+    }
+    if (!isCounter(target, paths)) return notServed("detail=not-a-counter");
     const { cors } = variantFor(request);
     if (target.length > MAX_TARGET_LENGTH) {
+      requests.rejected++;
       return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", "detail=too-long", cors);
     }
-    return miss(target).then(({ entry, cacheStatus }) =>
-      entry === undefined
-        ? notFound(cacheStatus, cors)
-        : new Response(entry.value, { headers: found(cacheStatus, cors) })
-    );
+    return miss(target, cors);
   };
+
+  async function miss(target: string, cors: Headers): Promise<Response> {
+    const { result, entry, cacheStatus } = await counters.miss(target);
+    requests[result]++;
+    if (entry === undefined) return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, cors);
+    return new Response(entry.value, { headers: found(cacheStatus, entry, cors) });
+  }
+
+  function notServed(why: string): Response {
+    requests.rejected++;
+    return refusal(STATUS_CODE.NotFound, NOT_FOUND, why);
+  }
+
+  function found(cacheStatus: string, { expiresAt }: { readonly expiresAt: number }, cors: Headers): Headers {
+    const headers = foundHeaders(cacheStatus, cors);
+    if (!cacheControl) return headers;
+    const maxAge = Math.max(0, Math.floor((expiresAt - now()) / 1000));
+    return { ...headers, "cache-control": `public, max-age=${maxAge}` };
+  }
+}
+
+/** Whether a path and query asks for a count. */
+export function isCounter(target: string, paths: readonly string[]): boolean {
+  const query = target.indexOf("?");
+  return paths.includes(query === -1 ? target : target.slice(0, query));
 }
 
 /** The path and query of a URL, as the reader sent them. Slicing costs a tenth of what a `URL` object does. */
@@ -68,7 +98,7 @@ function targetOf(url: string): string {
 }
 
 function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {
-  const variant = (cors: Headers): Variant => ({ cors, hit: Object.freeze({ headers: found("hit", cors) }) });
+  const variant = (cors: Headers): Variant => ({ cors, hit: Object.freeze({ headers: foundHeaders("hit", cors) }) });
   if (typeof corsOrigin !== "object") {
     const everyone = variant(corsOrigin === undefined ? {} : { "access-control-allow-origin": corsOrigin });
     return () => everyone;
@@ -80,13 +110,11 @@ function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Reque
   return (request) => listed.get(request.headers.get("origin") ?? "") ?? stranger;
 }
 
-function found(cacheStatus: string, cors: Headers): Headers {
+function foundHeaders(cacheStatus: string, cors: Headers): Headers {
   return { "content-type": "application/json", "cache-status": `httpfastcache; ${cacheStatus}`, ...cors };
 }
 
-function notFound(cacheStatus: string, cors: Headers = {}): Response {
-  return refusal(STATUS_CODE.NotFound, "404 page not found\n", cacheStatus, cors);
-}
+const NOT_FOUND = "404 page not found\n";
 
 function refusal(status: number, body: string, cacheStatus: string, cors: Headers = {}): Response {
   const headers = {

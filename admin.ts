@@ -1,0 +1,85 @@
+/**
+ * The owner's own listener, on a loopback address: health, metrics, purge and a status page.
+ *
+ * @module
+ */
+
+// @ts-types="./types/std_status.d.ts"
+import { STATUS_CODE } from "@std/http/status";
+import type { Cache } from "./cache.ts";
+import { isLoopback } from "./config.ts";
+import type { Counters } from "./counters.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Outage } from "./outage.ts";
+import type { Handler } from "./proxy.ts";
+import page from "./status.html" with { type: "text" };
+
+/** What the owner may see and do. */
+export interface AdminOptions {
+  readonly cache: Pick<Cache<string>, "size" | "evictions">;
+  readonly counters: Pick<Counters, "purge">;
+  readonly metrics: Metrics;
+  readonly outage: Outage;
+  /** The clock; `Date.now` by default. */
+  readonly now?: () => number;
+}
+
+/** Returns the handler of the owner's listener. */
+export function createAdmin({ cache, counters, metrics, outage, now = Date.now }: AdminOptions): Handler {
+  const startedAt = now();
+  const routes: Readonly<Record<string, { readonly method: string; readonly answer: (url: URL) => Response }>> = {
+    "/": { method: "GET", answer: () => reply(page, "text/html; charset=utf-8") },
+    "/healthz": { method: "GET", answer: health },
+    "/metrics": { method: "GET", answer: () => reply(metrics.text(cache), "text/plain; version=0.0.4; charset=utf-8") },
+    "/purge": { method: "POST", answer: purge },
+  };
+
+  return function handle(request: Request): Response {
+    // A page in the owner's browser may reach this port, too: by its own script, or under a name that points here.
+    const host = request.headers.get("host") ?? "";
+    const hostname = URL.parse(`http://${host}`)?.hostname.replace(/^\[|\]$/g, "") ?? "";
+    if (!isLoopback(hostname) || request.headers.has("origin")) return refuse(STATUS_CODE.Forbidden, "403 forbidden");
+    const url = new URL(request.url);
+    const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
+    if (route === undefined) return refuse(STATUS_CODE.NotFound, "404 page not found");
+    if (route.method !== request.method) {
+      return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", route.method);
+    }
+    return route.answer(url);
+  };
+
+  function health(): Response {
+    return json({
+      status: "ok",
+      uptimeSeconds: Math.floor((now() - startedAt) / 1000),
+      entries: cache.size,
+      stacosys: outage.stacosys,
+      lastError: outage.lastError?.reason ?? null,
+      lastErrorAt: outage.lastError === undefined ? null : new Date(outage.lastError.at).toISOString(),
+    });
+  }
+
+  function purge({ searchParams }: URL): Response {
+    // A slip in the name must not empty the cache.
+    const strange = [...searchParams.keys()].find((name) => name !== "url");
+    if (strange !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${strange}`);
+    return json({ purged: counters.purge(searchParams.get("url") ?? undefined) });
+  }
+}
+
+function json(value: unknown): Response {
+  return reply(`${JSON.stringify(value)}\n`, "application/json");
+}
+
+function reply(body: string, type: string): Response {
+  return new Response(body, {
+    headers: { "content-type": type, "cache-control": "no-store", "x-content-type-options": "nosniff" },
+  });
+}
+
+function refuse(status: number, text: string, allow?: string): Response {
+  return new Response(`${text}\n`, {
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", ...(allow === undefined ? {} : { allow }) },
+  });
+}
