@@ -36,18 +36,16 @@ async function saveSnapshot(
   const beside = `${file}.${Deno.pid}.tmp`;
   try {
     using output = await Deno.open(beside, { write: true, create: true, truncate: true, mode: 0o600 });
-    const writer = output.writable.getWriter();
-    const encoder = new TextEncoder();
     let portion = line({ kind: KIND, version: VERSION, stacosys });
     let entries = 0;
     for (const [key, { value, expiresAt }] of cache.entries()) {
       portion += line([key, value, expiresAt]);
       if (++entries % PORTION === 0) {
-        await writer.write(encoder.encode(portion));
+        await write(output, portion);
         portion = "";
       }
     }
-    await writer.write(encoder.encode(portion + line({ entries })));
+    await write(output, portion + line({ entries }));
     await output.sync();
     await Deno.rename(beside, file);
   } catch (error) {
@@ -88,6 +86,11 @@ export function keepSnapshot(
 
 /** A file that holds something else, which is not to be replaced. */
 class NotASnapshot extends Error {}
+
+async function write(output: Deno.FsFile, text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(await output.write(bytes));
+}
 
 /**
  * Puts the entries of a snapshot into `cache`, with the expiry times that they had, but for those whose key `accepts`
