@@ -8,10 +8,11 @@
 import { Cache, type Entry } from "./cache.ts";
 import type { Outage } from "./outage.ts";
 import type { Ask, Bad } from "./stacosys.ts";
+import { articleOf } from "./target.ts";
 
 /** What the counters work with. All times are in milliseconds. */
 export interface CountersOptions {
-  /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
+  /** Keeps the bodies of good answers, by target. */
   readonly cache: Cache<string>;
   readonly ask: Ask;
   readonly outage: Outage;
@@ -25,12 +26,15 @@ export interface CountersOptions {
 
 /** What a reader gets. */
 export interface Lookup {
-  readonly result: "miss" | "stale" | "error";
-  /** The count, fresh or stale; none after an error. */
+  readonly result: "miss" | "stale" | "error" | "rejected";
+  /** The count, fresh or stale; none if it could not be had. */
   readonly entry?: Entry<string>;
   /** How this came about: the parameters of a `Cache-Status` (RFC 9211). */
   readonly cacheStatus: string;
 }
+
+/** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
+const MAX_TARGET_LENGTH = 8 * 1024;
 
 /** How long Stacosys is left in peace about a key after it failed to answer. */
 const BREATHING_SPACE_MS = 1_000;
@@ -40,7 +44,7 @@ const PATIENCE_MS = 1_000;
 
 /** The counts that the cache has not, and those that it should not have any longer. */
 export interface Counters {
-  /** Gets the count of `target`, a path and query, where the cache has no fresh one. Never rejects. */
+  /** Gets the count of `target` where the cache has no fresh one. Never rejects. */
   miss(target: string): Promise<Lookup>;
   /** Removes the counts of an article, or all of them, and returns how many they were. */
   purge(url?: string): number;
@@ -55,6 +59,7 @@ export function createCounters(options: CountersOptions): Counters {
   return { miss, purge };
 
   async function miss(target: string): Promise<Lookup> {
+    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", cacheStatus: "detail=too-long" };
     const known = cache.getStale(target);
     if (failures.get(target) !== undefined) return failed(known);
 
@@ -111,11 +116,6 @@ export function createCounters(options: CountersOptions): Counters {
   function age(entry: Entry<string>): string {
     return `ttl=${Math.floor((entry.expiresAt - now()) / 1000)}`;
   }
-}
-
-/** The article that a path and query is about, however it is spelled. */
-function articleOf(target: string): string | null {
-  return new URLSearchParams(target.slice(target.indexOf("?"))).get("url");
 }
 
 /** Resolves as `promise` does, or to nothing after `ms` milliseconds. */

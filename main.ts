@@ -16,9 +16,11 @@ import project from "./deno.json" with { type: "json" };
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createOutage, type Outage } from "./outage.ts";
-import { createProxy, type Handler, isCounter } from "./proxy.ts";
+import { createProxy, type Handler } from "./proxy.ts";
+import { createScript } from "./script.ts";
 import { keepSnapshot } from "./snapshot.ts";
 import { type Ask, createStacosys } from "./stacosys.ts";
+import { pathOf } from "./target.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
 
@@ -49,11 +51,11 @@ export async function main(args: readonly string[]): Promise<void> {
   const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures });
   const save = snapshotFile === undefined
     ? undefined
-    : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => isCounter(key, paths), log);
+    : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => paths.includes(pathOf(key)), log);
   startSweeper(cache, config.sweepMs, save);
 
-  const { requests } = metrics;
-  const servers = [serve(config.listen, config.reusePort, createProxy({ ...config, cache, counters, requests }), log)];
+  const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
+  const servers = [serve(config.listen, config.reusePort, proxy, log)];
   if (config.admin !== undefined) {
     servers.push(serve(config.admin, config.reusePort, createAdmin({ cache, counters, metrics, outage }), log));
   }

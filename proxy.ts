@@ -6,13 +6,15 @@
 
 // @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
-import type { Cache } from "./cache.ts";
-import type { Counters } from "./counters.ts";
+import { type Hit, lookUp, MAX_URLS, parseBatch } from "./batch.ts";
+import type { Cache, Entry } from "./cache.ts";
+import type { Counters, Lookup } from "./counters.ts";
 import type { Result } from "./metrics.ts";
+import { pathOf, targetOf } from "./target.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {
-  /** Keeps the bodies of good answers, by path and query exactly as a reader sent them. */
+  /** Keeps the bodies of good answers, by target. */
   readonly cache: Cache<string>;
   readonly counters: Pick<Counters, "miss">;
   /** Where requests are counted. */
@@ -23,6 +25,8 @@ export interface ProxyOptions {
   readonly corsOrigin?: string | readonly string[] | undefined;
   /** Whether browsers and CDNs may keep a count for what is left of its life. */
   readonly cacheControl?: boolean;
+  /** Hands out the script for blogs. */
+  readonly script: (request: Request, cors: Headers) => Response;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
 }
@@ -30,10 +34,8 @@ export interface ProxyOptions {
 /** Answers a request, at once if it can. */
 export type Handler = (request: Request) => Response | Promise<Response>;
 
-/** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
-const MAX_TARGET_LENGTH = 8 * 1024;
-
-type Headers = Readonly<Record<string, string>>;
+/** Header names and values. */
+export type Headers = Readonly<Record<string, string>>;
 
 /** What of an answer depends on who asks. */
 interface Variant {
@@ -44,33 +46,55 @@ interface Variant {
 
 /** Returns the handler of the public port. */
 export function createProxy(options: ProxyOptions): Handler {
-  const { cache, counters, requests, paths, corsOrigin, cacheControl = false, now = Date.now } = options;
+  const { cache, counters, requests, paths, corsOrigin, script, cacheControl = false, now = Date.now } = options;
   const variantFor = createVariants(corsOrigin);
+  const routes = new Map([
+    ...paths.map((path) => [`${path}s`, "batch"] as const),
+    ...paths.map((path) => [`${path}s.js`, "script"] as const),
+    ...paths.map((path) => [path, "count"] as const),
+  ]);
 
   return function handle(request) {
     if (request.method !== "GET") return notServed("detail=not-a-get");
     const target = targetOf(request.url);
-    // Only counters are ever kept, so a hit need not look at the path.
+    // Only counts are ever kept, so a hit need not look at the path.
     const entry = cache.get(target);
     if (entry !== undefined) {
       requests.hit++;
       const variant = variantFor(request);
       return new Response(entry.value, cacheControl ? { headers: found("hit", entry, variant.cors) } : variant.hit);
     }
-    if (!isCounter(target, paths)) return notServed("detail=not-a-counter");
     const { cors } = variantFor(request);
-    if (target.length > MAX_TARGET_LENGTH) {
-      requests.rejected++;
-      return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", "detail=too-long", cors);
+    switch (routes.get(pathOf(target))) {
+      case "count":
+        return counters.miss(target).then((lookup) => reply(lookup, cors));
+      case "batch":
+        return batch(target, cors);
+      case "script":
+        requests.hit++;
+        return script(request, cors);
+      default:
+        return notServed("detail=not-a-counter");
     }
-    return miss(target, cors);
   };
 
-  async function miss(target: string, cors: Headers): Promise<Response> {
-    const { result, entry, cacheStatus } = await counters.miss(target);
+  function batch(target: string, cors: Headers): Response | Promise<Response> {
+    const batch = parseBatch(target);
+    if (batch.urls.length === 0 || batch.urls.length > MAX_URLS) {
+      requests.rejected++;
+      const error = `expected 1 to ${MAX_URLS} urls, got ${batch.urls.length}`;
+      const headers = foundHeaders("detail=not-a-batch", cors);
+      return new Response(`${JSON.stringify({ error })}\n`, { status: STATUS_CODE.BadRequest, headers });
+    }
+    const lookup = lookUp(batch, cache, counters.miss);
+    return lookup instanceof Promise ? lookup.then((lookup) => reply(lookup, cors)) : reply(lookup, cors);
+  }
+
+  function reply({ result, entry, cacheStatus }: Lookup | Hit, cors: Headers): Response {
     requests[result]++;
-    if (entry === undefined) return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, cors);
-    return new Response(entry.value, { headers: found(cacheStatus, entry, cors) });
+    if (entry !== undefined) return new Response(entry.value, { headers: found(cacheStatus, entry, cors) });
+    if (result === "rejected") return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", cacheStatus, cors);
+    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, cors);
   }
 
   function notServed(why: string): Response {
@@ -78,23 +102,12 @@ export function createProxy(options: ProxyOptions): Handler {
     return refusal(STATUS_CODE.NotFound, NOT_FOUND, why);
   }
 
-  function found(cacheStatus: string, { expiresAt }: { readonly expiresAt: number }, cors: Headers): Headers {
+  function found(cacheStatus: string, { expiresAt }: Entry<string>, cors: Headers): Headers {
     const headers = foundHeaders(cacheStatus, cors);
     if (!cacheControl) return headers;
     const maxAge = Math.max(0, Math.floor((expiresAt - now()) / 1000));
     return { ...headers, "cache-control": `public, max-age=${maxAge}` };
   }
-}
-
-/** Whether a path and query asks for a count. */
-export function isCounter(target: string, paths: readonly string[]): boolean {
-  const query = target.indexOf("?");
-  return paths.includes(query === -1 ? target : target.slice(0, query));
-}
-
-/** The path and query of a URL, as the reader sent them. Slicing costs a tenth of what a `URL` object does. */
-function targetOf(url: string): string {
-  return url.slice(url.indexOf("/", "http://".length));
 }
 
 function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {

@@ -28,7 +28,7 @@ export interface Bad {
 /** How a request to Stacosys ended. */
 export type Outcome = Answer["outcome"];
 
-/** Asks Stacosys for a path and query. Never rejects. */
+/** Asks Stacosys for a target. Never rejects. */
 export type Ask = (target: string) => Promise<Answer>;
 
 /** How Stacosys is asked. */
