@@ -33,6 +33,8 @@ export interface Config {
   readonly snapshotFile: string | undefined;
   /** Whether another process may listen on the same port. */
   readonly reusePort: boolean;
+  /** The PEM files of a certificate and its key, if the service is to speak HTTPS itself. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** Where the owner's own listener is, if there is to be one. */
   readonly admin: Address | undefined;
   /** Whether browsers and CDNs may keep a count for what is left of its life. */
@@ -49,8 +51,8 @@ export interface Address {
 export interface Reading {
   /** None if there is any fault. */
   readonly config: Config | undefined;
-  readonly faults: readonly string[];
-  readonly warnings: readonly string[];
+  readonly faults: string[];
+  readonly warnings: string[];
 }
 
 /** One value of the file, and whom to tell about it. */
@@ -115,7 +117,14 @@ export function parseConfig(text: string, file: string): Reading {
 
   const listen = required("HostPort", address);
   const stacosys = required("Stacosys", stacosysUrl);
+  const cert = optional("TlsCertFile", fileName, undefined);
+  const key = optional("TlsKeyFile", fileName, undefined);
+  if ((cert === undefined) !== (key === undefined)) {
+    const [one, other] = cert === undefined ? ["TlsCertFile", "TlsKeyFile"] : ["TlsKeyFile", "TlsCertFile"];
+    faults.push(`${file}: ${one}: expected a file name, as ${other} has one, got nothing`);
+  }
   const rest = {
+    tls: cert === undefined || key === undefined ? undefined : { cert, key },
     corsOrigin: optional("CorsOrigin", corsOrigin, undefined),
     paths: optional("Paths", paths, ["/comments/count"]),
     ttlMs: optional("TtlSeconds", duration, 300_000),

@@ -21,6 +21,7 @@ import { createScript } from "./script.ts";
 import { keepSnapshot } from "./snapshot.ts";
 import { type Ask, createStacosys } from "./stacosys.ts";
 import { pathOf } from "./target.ts";
+import { type Certificate, readCertificate } from "./tls.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
 
@@ -37,7 +38,7 @@ const DRAIN_MS = 5_000;
 /** Runs the program. What keeps it from starting is one line on stderr for each fault, and ends it with status 1. */
 export async function main(args: readonly string[]): Promise<void> {
   const { file, check } = parseCommandLine(args);
-  const { config, text } = readConfig(file);
+  const { config, text, tls } = await readConfig(file);
   if (check) end(`${file}: good`);
   console.log(`config: ${text}`);
 
@@ -55,13 +56,14 @@ export async function main(args: readonly string[]): Promise<void> {
   startSweeper(cache, config.sweepMs, save);
 
   const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
-  const servers = [serve(config.listen, config.reusePort, proxy, log)];
+  const { reusePort } = config;
+  const servers = [serve(config.listen, { reusePort, ...tls }, proxy, log)];
+  let where = urlOf(tls === undefined ? "http" : "https", config.listen);
   if (config.admin !== undefined) {
-    servers.push(serve(config.admin, config.reusePort, createAdmin({ cache, counters, metrics, outage }), log));
+    servers.push(serve(config.admin, { reusePort }, createAdmin({ cache, counters, metrics, outage }), log));
+    where += `, for its owner on ${urlOf("http", config.admin)}`;
   }
-  const at = servers.map(({ addr }) => urlOf(addr));
-  const owner = at[1] === undefined ? "" : `, for its owner on ${at[1]}`;
-  console.log(`${project.name} ${project.version}: listening on ${at[0]}${owner}, for Stacosys at ${stacosys}`);
+  console.log(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
   stopOnSignals(servers, save, log);
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
@@ -87,7 +89,7 @@ function parseCommandLine(args: readonly string[]): { file: string; check: boole
   return { file: config, check: check === true };
 }
 
-function readConfig(file: string): { config: Config; text: string } {
+async function readConfig(file: string): Promise<{ config: Config; text: string; tls: Certificate | undefined }> {
   let text;
   try {
     text = Deno.readTextFileSync(file);
@@ -95,8 +97,13 @@ function readConfig(file: string): { config: Config; text: string } {
     fail(`File error: ${reason(error)}`);
   }
   const { config, faults, warnings } = parseConfig(text, file);
+  const tls = config?.tls && await readCertificate(
+    config.tls,
+    (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
+    (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
+  );
   for (const warning of warnings) console.warn(`warning: ${warning}`);
-  return config === undefined ? fail(faults.join("\n")) : { config, text };
+  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { config, text, tls };
 }
 
 /** Tells those who count and those who log about each answer of Stacosys. */
@@ -112,13 +119,13 @@ function watch(ask: Ask, metrics: Metrics, outage: Outage): Ask {
 
 function serve(
   { hostname, port }: Address,
-  reusePort: boolean,
+  how: { reusePort: boolean; cert?: string; key?: string },
   handler: Handler,
   log: Log,
-): Deno.HttpServer<Deno.NetAddr> {
+): Deno.HttpServer {
   const options = {
+    ...how,
     port,
-    reusePort,
     onListen: () => {},
     onError: (error: unknown) => {
       log("error", `a request could not be answered: ${inFull(error)}`);
@@ -138,8 +145,8 @@ function serve(
   }
 }
 
-function urlOf({ hostname, port }: Deno.NetAddr): string {
-  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+function urlOf(protocol: string, { hostname = "::", port }: Address): string {
+  return `${protocol}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */

@@ -1,0 +1,79 @@
+/**
+ * The certificate of the service's own HTTPS, checked before anything listens.
+ *
+ * @module
+ */
+
+/** A certificate and its key, in PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Reports what is wrong with a key of the configuration. */
+export type Report = (key: "TlsCertFile" | "TlsKeyFile", text: string) => void;
+
+/** A certificate that ends sooner than this should have been renewed. */
+const SOON_MS = 14 * 86_400_000;
+
+/**
+ * Reads a certificate, or a chain that begins with it, and its key.
+ *
+ * @param fault takes what makes it useless.
+ * @param warn takes what will soon.
+ * @returns none if there is any fault.
+ */
+export async function readCertificate(
+  files: { readonly cert: string; readonly key: string },
+  fault: Report,
+  warn: Report,
+  now: number = Date.now(),
+): Promise<Certificate | undefined> {
+  // It takes 35 ms to load, which only those who use HTTPS should wait for.
+  const { createPrivateKey, X509Certificate } = await import("node:crypto");
+  const cert = read("TlsCertFile", files.cert, "a certificate in PEM", (pem) => new X509Certificate(pem));
+  const key = read("TlsKeyFile", files.key, "a private key in PEM, without a passphrase", createPrivateKey);
+  if (cert === undefined || key === undefined) return undefined;
+
+  const end = Date.parse(cert.made.validTo);
+  const until = new Date(end).toISOString();
+  if (!cert.made.checkPrivateKey(key.made)) {
+    return report(fault, "TlsKeyFile", `the key of ${files.cert}`, `that of another certificate in ${files.key}`);
+  }
+  if (end <= now) {
+    return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which ended ${until}`);
+  }
+  if (Date.parse(cert.made.validFrom) > now) {
+    return report(
+      fault,
+      "TlsCertFile",
+      "a certificate that is valid",
+      `${files.cert}, which does not begin before ${new Date(cert.made.validFrom).toISOString()}`,
+    );
+  }
+  if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} ends ${until}; renew it`);
+  return { cert: cert.pem, key: key.pem };
+
+  function read<T>(
+    name: Parameters<Report>[0],
+    file: string,
+    expected: string,
+    make: (pem: string) => T,
+  ): { pem: string; made: T } | undefined {
+    let pem;
+    try {
+      pem = Deno.readTextFileSync(file);
+    } catch (error) {
+      return report(fault, name, expected, error instanceof Error ? error.message : String(error));
+    }
+    try {
+      return { pem, made: make(pem) };
+    } catch {
+      return report(fault, name, expected, `something else in ${file}`);
+    }
+  }
+}
+
+function report(to: Report, key: Parameters<Report>[0], expected: string, got: string): undefined {
+  to(key, `expected ${expected}, got ${got}`);
+}
