@@ -1,0 +1,112 @@
+/**
+ * `deno task compile`: the program as one file. `deno compile` makes it where its base runtime can be had; otherwise it
+ * becomes a file that unpacks itself, of what npm brought.
+ *
+ * @module
+ */
+
+// @ts-types="../types/std_parse_args.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
+import project from "../deno.json" with { type: "json" };
+import { writeSelfExtracting } from "./self_extracting.ts";
+
+/** Flags of V8 that the program runs with, whichever kind of file it is in. */
+const V8_FLAGS: readonly string[] = [];
+
+/** What the program may do, and what it needs of the runtime. */
+const OPTIONS = [
+  "--no-prompt",
+  ...["--allow-net", "--allow-read", "--allow-write"],
+  ...project.unstable.map((feature) => `--unstable-${feature}`),
+  ...V8_FLAGS.length === 0 ? [] : [`--v8-flags=${V8_FLAGS.join(",")}`],
+];
+
+/** Where npm keeps the runtime for other machines. */
+const NPM_RUNTIMES: Readonly<Record<string, string>> = {
+  "x86_64-unknown-linux-gnu": "@deno/linux-x64-glibc",
+  "aarch64-unknown-linux-gnu": "@deno/linux-arm64-glibc",
+};
+
+const ROOT = `${import.meta.dirname}/..`;
+
+/** Makes `dist/httpfastcache` for the machine named by `--target`, this one by default. */
+async function compile(args: readonly string[]): Promise<void> {
+  const { _, target = Deno.build.target, ...strange } = parseArgs(args, { string: ["target"] });
+  if (typeof target !== "string" || _.length > 0 || Object.keys(strange).length > 0) {
+    throw new Error(`expected --target TARGET or nothing, got ${args.join(" ")}`);
+  }
+  await Deno.mkdir(`${ROOT}/dist`, { recursive: true });
+  const output = `${ROOT}/dist/${project.name}`;
+  const missing = await compileNatively(output, target);
+  if (missing !== undefined) {
+    console.log(
+      `deno compile has no base runtime, so the file will unpack itself; DENORT_BIN=FILE names one (${missing})`,
+    );
+    await compileSelfExtracting(output, target);
+  }
+  const { size } = await Deno.stat(output);
+  const kind = missing === undefined ? "by deno compile" : "self-extracting";
+  console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}`);
+}
+
+/** Returns why the base runtime cannot be had, or `undefined` if `deno compile` did its work. */
+async function compileNatively(output: string, target: string): Promise<string | undefined> {
+  try {
+    await run(Deno.execPath(), denoCompile(output, target));
+  } catch (error) {
+    const why = /Setting up base binary\.\s+1: (.*)/.exec(String(error))?.[1];
+    if (why === undefined || Deno.env.has("DENORT_BIN")) throw error;
+    return why;
+  }
+}
+
+/** The command line, behind `deno`, by which `deno compile` makes `output`. */
+export function denoCompile(output: string, target: string = Deno.build.target): string[] {
+  return ["compile", ...OPTIONS, "--exclude-unused-npm", "--target", target, "--output", output, "main.ts"];
+}
+
+/**
+ * Writes a self-extracting file to `output`.
+ *
+ * @throws if there is no Deno runtime for `target`, or the program cannot be bundled.
+ */
+export async function compileSelfExtracting(output: string, target: string = Deno.build.target): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const program = `${folder}/program.js`;
+    await run(Deno.execPath(), ["bundle", "--quiet", "--output", program, "main.ts"]);
+    const runtime = target === Deno.build.target ? Deno.execPath() : await runtimeFromNpm(target, folder);
+    const machine = target.replace(/-.*/, "");
+    await writeSelfExtracting({ runtime, machine, options: OPTIONS, program }, output);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Brings the runtime for `target`, of the version of this one, into `folder`. */
+async function runtimeFromNpm(target: string, folder: string): Promise<string> {
+  const name = NPM_RUNTIMES[target];
+  if (name === undefined) {
+    throw new Error(`expected --target ${Object.keys(NPM_RUNTIMES).join(" or ")} without DENORT_BIN, got ${target}`);
+  }
+  await run("npm", ["pack", "--pack-destination", folder, `${name}@${Deno.version.deno}`]);
+  const archive = `${name.slice(1).replace("/", "-")}-${Deno.version.deno}.tgz`;
+  await run("tar", ["--extract", "--gzip", "--directory", folder, "--file", `${folder}/${archive}`]);
+  return `${folder}/package/deno`;
+}
+
+/** Runs a command in the project. Throws what it wrote to stderr if it fails. */
+async function run(command: string, args: string[]): Promise<void> {
+  const child = new Deno.Command(command, { args, cwd: ROOT, stdin: "null", env: { NO_COLOR: "1" } });
+  const { success, stderr } = await child.output();
+  if (!success) throw new Error(`${command} ${args[0]} failed: ${new TextDecoder().decode(stderr).trim()}`);
+}
+
+if (import.meta.main) {
+  try {
+    await compile(Deno.args);
+  } catch (error) {
+    console.error(`compile: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}
