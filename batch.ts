@@ -14,13 +14,8 @@ export interface Batch {
   readonly urls: readonly string[];
   /** For each, the target that asks for it alone. */
   readonly targets: readonly string[];
-}
-
-/** What a reader gets whose counts were all in the cache. */
-export interface Hit {
-  readonly result: "hit";
-  readonly entry: Entry<string>;
-  readonly cacheStatus: string;
+  /** The last answer, which is still right if it would be made of the same entries. */
+  last?: { readonly hits: readonly (Entry<string> | undefined)[]; readonly answer: Entry<string> };
 }
 
 /** A page of a blog has ten articles, its archive perhaps a hundred. */
@@ -61,16 +56,22 @@ function decode(text: string): string {
 }
 
 /**
- * Looks up all counts of a batch: at once if all of them are hits, otherwise when the last is there. The result is that
- * of its worst count, an error only if none could be had.
+ * Looks up all counts of a batch: at once if all of them are hits, otherwise when the last of them is there. A result is
+ * that of its worst count, an error only if none could be had.
  */
 export function lookUp(
-  { urls, targets }: Batch,
+  batch: Batch,
   cache: Pick<Cache<string>, "get">,
   miss: Counters["miss"],
-): Hit | Promise<Lookup> {
+): Entry<string> | Promise<Lookup> {
+  const { urls, targets, last } = batch;
   const hits = targets.map((target) => cache.get(target));
-  if (!hits.includes(undefined)) return { result: "hit", entry: assemble(urls, hits), cacheStatus: "hit" };
+  if (!hits.includes(undefined)) {
+    if (last !== undefined && hits.every((entry, i) => entry === last.hits[i])) return last.answer;
+    const answer = assemble(urls, hits);
+    batch.last = { hits, answer };
+    return answer;
+  }
 
   return Promise.all(targets.map((target, i) => hits[i] ?? miss(target))).then((found) => {
     const tally = { hit: 0, miss: 0, stale: 0, error: 0, rejected: 0 };
