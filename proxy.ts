@@ -127,14 +127,16 @@ export function createProxy(options: ProxyOptions): Handler {
 }
 
 function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {
+  const allow = (origin: string): Headers => ({
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers": "Cache-Status",
+  });
   if (typeof corsOrigin !== "object") {
-    const everyone = createVariant(corsOrigin === undefined ? {} : { "access-control-allow-origin": corsOrigin });
+    const everyone = createVariant(corsOrigin === undefined ? {} : allow(corsOrigin));
     return () => everyone;
   }
   const stranger = createVariant({ vary: "Origin" });
-  const listed = new Map(
-    corsOrigin.map((origin) => [origin, createVariant({ vary: "Origin", "access-control-allow-origin": origin })]),
-  );
+  const listed = new Map(corsOrigin.map((origin) => [origin, createVariant({ vary: "Origin", ...allow(origin) })]));
   return (request) => listed.get(request.headers.get("origin") ?? "") ?? stranger;
 }
 
