@@ -35,18 +35,25 @@ async function compile(args: readonly string[]): Promise<void> {
   if (typeof target !== "string" || _.length > 0 || Object.keys(strange).length > 0) {
     throw new Error(`expected --target TARGET or nothing, got ${args.join(" ")}`);
   }
-  await Deno.mkdir(`${ROOT}/dist`, { recursive: true });
   const output = `${ROOT}/dist/${project.name}`;
-  const missing = await compileNatively(output, target);
-  if (missing !== undefined) {
-    console.log(
-      `deno compile has no base runtime, so the file will unpack itself; DENORT_BIN=FILE names one (${missing})`,
-    );
-    await compileSelfExtracting(output, target);
+  await Deno.mkdir(`${ROOT}/dist`, { recursive: true });
+  // Beside it first: the file that is there may be running.
+  const beside = await Deno.makeTempDir({ dir: `${ROOT}/dist` });
+  try {
+    const missing = await compileNatively(`${beside}/${project.name}`, target);
+    if (missing !== undefined) {
+      console.log(
+        `no base runtime for deno compile, so the file will unpack itself (${missing}); DENORT_BIN can name one`,
+      );
+      await compileSelfExtracting(`${beside}/${project.name}`, target);
+    }
+    await Deno.rename(`${beside}/${project.name}`, output);
+    const { size } = await Deno.stat(output);
+    const kind = missing === undefined ? "deno compile" : "self-extracting";
+    console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}`);
+  } finally {
+    await Deno.remove(beside, { recursive: true });
   }
-  const { size } = await Deno.stat(output);
-  const kind = missing === undefined ? "by deno compile" : "self-extracting";
-  console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}`);
 }
 
 /** Returns why the base runtime cannot be had, or `undefined` if `deno compile` did its work. */
@@ -89,9 +96,15 @@ async function runtimeFromNpm(target: string, folder: string): Promise<string> {
   if (name === undefined) {
     throw new Error(`expected --target ${Object.keys(NPM_RUNTIMES).join(" or ")} without DENORT_BIN, got ${target}`);
   }
-  await run("npm", ["pack", "--pack-destination", folder, `${name}@${Deno.version.deno}`]);
-  const archive = `${name.slice(1).replace("/", "-")}-${Deno.version.deno}.tgz`;
-  await run("tar", ["--extract", "--gzip", "--directory", folder, "--file", `${folder}/${archive}`]);
+  const version = Deno.version.deno;
+  try {
+    await run("npm", ["pack", "--pack-destination", folder, `${name}@${version}`]);
+  } catch (error) {
+    const why = /npm error (?!code)(.*)/.exec(String(error))?.[1] ?? String(error);
+    throw new Error(`cannot get the runtime for ${target} from npm: ${why}`);
+  }
+  const archive = `${folder}/${name.slice(1).replace("/", "-")}-${version}.tgz`;
+  await run("tar", ["--extract", "--gzip", "--directory", folder, "--file", archive]);
   return `${folder}/package/deno`;
 }
 
@@ -99,7 +112,8 @@ async function runtimeFromNpm(target: string, folder: string): Promise<string> {
 async function run(command: string, args: string[]): Promise<void> {
   const child = new Deno.Command(command, { args, cwd: ROOT, stdin: "null", env: { NO_COLOR: "1" } });
   const { success, stderr } = await child.output();
-  if (!success) throw new Error(`${command} ${args[0]} failed: ${new TextDecoder().decode(stderr).trim()}`);
+  const why = new TextDecoder().decode(stderr).replace(/\s+Stack backtrace:[^]*/, "");
+  if (!success) throw new Error(`${command.replace(/.*\//, "")} ${args[0]} failed: ${why.trim()}`);
 }
 
 if (import.meta.main) {

@@ -32,10 +32,7 @@ export async function writeSelfExtracting(parts: Parts, output: string): Promise
       .replaceAll("@LINE@", String(launcher.split("\n").length))
       .replaceAll("@MACHINE@", parts.machine)
       .replaceAll("@OPTIONS@", parts.options.map(quote).join(" "));
-    // Beside it first: the file that is there may be running.
-    const beside = `${output}.tmp`;
-    await Deno.writeFile(beside, new Blob([head, archive]).stream(), { mode: 0o755 });
-    await Deno.rename(beside, output);
+    await Deno.writeFile(output, new Blob([head, archive]).stream(), { mode: 0o755 });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
