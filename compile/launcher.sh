@@ -18,17 +18,22 @@ run() {
   exec "$runtime" run --no-config --cached-only --ext=js @OPTIONS@ "$program" "$@"
 }
 
+# True if find finds nothing. It wants to return to where it started, which this user may not be allowed to.
+none() {
+  found=$(cd / && find "$@" 2>/dev/null) && [ -z "$found" ]
+}
+
 # True if nobody but this user may write the files and folders named, and none is a link. The first is the outermost:
 # the folders above it are to be this user's or root's, and if everybody may write there, then as in /tmp.
 ours() {
-  bad=$(find "$@" -prune \( ! -user "$user" -o -perm -020 -o -perm -002 -o ! -type f ! -type d \) 2>/dev/null) || return
+  none "$@" -prune \( ! -user "$user" -o -perm -020 -o -perm -002 -o ! -type f ! -type d \) || return
   above=$1
   set --
   while [ "$above" ]; do
     above=${above%/*}
     set -- "$@" "$above/"
   done
-  bad=$bad$(find "$@" -prune \( ! -user "$user" ! -user 0 -o -perm -002 ! -perm -1000 \) 2>/dev/null) && [ -z "$bad" ]
+  none "$@" -prune \( ! -user "$user" ! -user 0 -o -perm -002 ! -perm -1000 \)
 }
 
 # Unpacks into a new folder in $1, and sees that it runs there. If this script is ended, that folder, $new, goes too.
@@ -59,7 +64,7 @@ settle() {
   sync "$new/httpfastcache" "$new/program.js"
   mv -fT "$new" "$1/$name" 2>/dev/null || rm -rf "$new"
   # What other versions, and starts that were cut short, left there more than a day ago.
-  find "$1/." ! -name . -prune -type d -name 'unpacked-*' ! -name "$name" -mtime +0 -exec rm -rf {} +
+  (cd / && find "$1/." ! -name . -prune -type d -name 'unpacked-*' ! -name "$name" -mtime +0 -exec rm -rf {} +)
 }
 
 # One line, whatever a command had to say.

@@ -287,6 +287,25 @@ Deno.test("a folder for all, such as /tmp, may be further up; a link may lead to
     assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
   }));
 
+Deno.test({
+  name: `a user starts it in a folder that is closed to that user${NEEDS_ROOT}`,
+  ignore: !isRoot,
+  fn: () =>
+    inPlace(async ({ folder, file, cache }) => {
+      await Deno.chmod(folder, 0o755);
+      await Deno.chown(cache, 65534, 65534);
+      await Deno.mkdir(`${folder}/closed`, { mode: 0o700 });
+      const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", file];
+      for (const _ of ["cold", "warm"]) {
+        const { runtime, warnings } = await ends(["env", `--chdir=${folder}/closed`, ...command], {
+          XDG_CACHE_HOME: cache,
+          PATH: "/usr/bin:/bin",
+        });
+        assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
+      }
+    }),
+});
+
 Deno.test("what a start that was cut short left is not used, and removed after a day; so are other versions", () =>
   inPlace(async ({ file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
@@ -306,6 +325,13 @@ Deno.test("what a start that was cut short left is not used, and removed after a
     assertEquals((await ends([file], env)).runtime, `${at}/httpfastcache`);
     const left = names(`${cache}/httpfastcache`).map((name) => `${cache}/httpfastcache/${name}`).sort();
     assertEquals(left, [`${cache}/httpfastcache/something-else`, at, `${at}.todayy`].sort());
+  }));
+
+Deno.test("the same parts make the same file", () =>
+  inPlace(async ({ folder, file }) => {
+    const [runtime, program, again] = [`${folder}/runtime`, `${folder}/program`, `${folder}/again`];
+    await writeSelfExtracting({ runtime, program, machine: Deno.build.arch, options: ["--the-last-option"] }, again);
+    assertEquals(await Deno.readFile(again), await Deno.readFile(file));
   }));
 
 Deno.test("a file that was cut short says so in one line, ends with 1 and leaves nothing", () =>
