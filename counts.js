@@ -14,7 +14,7 @@
  *   data-server  what comes before /comments/counts, if the script is not loaded from there
  *
  * A count that cannot be had leaves its element as it is. For elements that come later, or to ask again, call
- * stacosysCounts(), or stacosysCounts(element) for those within an element; the promise it returns never rejects.
+ * stacosysCounts(), or stacosysCounts(element) for those within an element; it returns a promise of the end.
  */
 (function () {
   "use strict";

@@ -7,7 +7,8 @@
 import { type Config, parseConfig } from "../config.ts";
 import { main } from "../main.ts";
 import { ARTICLES } from "./articles.ts";
-import { serveStacosys, TOKEN } from "./stacosys.ts";
+import { serveBlog } from "./blog.ts";
+import { type DemoStacosys, serveStacosys, TOKEN } from "./stacosys.ts";
 
 const FILE = "config.json";
 
@@ -20,9 +21,9 @@ addEventListener("unhandledrejection", (event) => {
 
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
-if (config !== undefined) await standIn(config.stacosys);
+const stacosys = config && await standIn(config.stacosys);
 await main(["--config", FILE]);
-if (config !== undefined) sayWhatToTry(config);
+if (config !== undefined) sayWhatToTry(config, stacosys);
 
 async function readConfig(): Promise<Config | undefined> {
   try {
@@ -33,18 +34,19 @@ async function readConfig(): Promise<Config | undefined> {
 }
 
 /** Serves the demo Stacosys at `url`, unless there is a Stacosys already. */
-async function standIn(url: string): Promise<void> {
+async function standIn(url: string): Promise<DemoStacosys | undefined> {
   if (await answers(url)) {
     console.log(`demo: something answers at ${url} already, so the demo Stacosys stays away`);
-    return;
+    return undefined;
   }
   const { protocol, hostname, port } = new URL(url);
   try {
     if (protocol !== "http:") throw new Error("it has no HTTPS");
-    serveStacosys({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) });
+    return serveStacosys({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     console.warn(`demo: nothing answers at ${url}, and the demo Stacosys cannot stand in for it: ${reason}`);
+    return undefined;
   }
 }
 
@@ -58,12 +60,34 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function sayWhatToTry({ listen, tls, paths }: Config): void {
-  const { hostname = "127.0.0.1", port } = listen;
+function sayWhatToTry(config: Config, stacosys: DemoStacosys | undefined): void {
+  const { hostname = "127.0.0.1", port } = config.listen;
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  const cache = `${tls === undefined ? "http" : "https"}://${host}:${port}`;
+  const counter = `${config.tls === undefined ? "http" : "https"}://${host}:${port}${config.paths[0]}`;
+  const blog = openBlog(config, counter, stacosys);
   console.log(`
 Try, from another shell:
-  curl '${cache}${paths[0]}?token=${TOKEN}&url=${ARTICLES[0]?.url}'
+  curl '${counter}?token=${TOKEN}&url=${ARTICLES[0]?.url}'${
+    blog === undefined ? "" : `
+or in a browser, on a blog of ten articles:
+  ${blog}`
+  }
 Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
+}
+
+/** Serves the demo blog where CorsOrigin says that a blog is, if that is on this machine, and returns its URL. */
+function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, cache: string, stacosys: DemoStacosys | undefined) {
+  const origin = [corsOrigin ?? []].flat().find((origin) => /^http:\/\/(127\.0\.0\.1|localhost):\d+$/.test(origin));
+  if (origin === undefined) {
+    console.log("demo: no blog, as CorsOrigin names none on this machine, such as http://127.0.0.1:8102");
+    return undefined;
+  }
+  const { hostname, port } = new URL(origin);
+  try {
+    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys: url, asked: stacosys?.asked });
+    return origin;
+  } catch (error) {
+    console.warn(`demo: no blog at ${origin}: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
 }
