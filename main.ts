@@ -44,12 +44,12 @@ export async function main(args: readonly string[]): Promise<void> {
 
   const log = createLog();
   surviveFaults(log);
-  const cache = new Cache<string>(config);
+  const { staleMs, staleWhileRevalidateMs, maxEntries, stacosys, timeoutMs, snapshotFile, paths } = config;
+  const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
   const metrics = createMetrics();
   const outage = createOutage(log);
-  const ask = watch(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
-  const { staleWhileRevalidateMs, maxEntries: maxFailures, snapshotFile, stacosys, paths } = config;
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures });
+  const ask = watch(createStacosys({ url: stacosys, timeoutMs }), metrics, outage);
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures: maxEntries });
   const save = snapshotFile === undefined
     ? undefined
     : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => paths.includes(pathOf(key)), log);
