@@ -1,5 +1,6 @@
 // @ts-types="../types/std_assert.d.ts"
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { serveBlog } from "../demo/blog.ts";
 import project from "../deno.json" with { type: "json" };
 import { serveStacosys } from "../demo/stacosys.ts";
 
@@ -42,6 +43,36 @@ Deno.test("deno task start shows a command to try, and it answers a real count",
   await task.says("Ctrl-C");
   const [, url = ""] = /curl '(.*)'/.exec(task.output()) ?? [];
   assertEquals(await text(url), '{"count":7}\n');
+});
+
+Deno.test("deno task start shows a blog where CorsOrigin has one on this machine, otherwise it says why there is none", async () => {
+  {
+    const address = free();
+    const CorsOrigin = ["https://blog.example.org", `http://${address}`];
+    await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}`, CorsOrigin });
+    await task.says("Ctrl-C");
+    assertStringIncludes(task.output(), `\n  http://${address}\n`);
+    assertStringIncludes(await text(`http://${address}/`), "Golang to the rescue");
+  }
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}`, CorsOrigin: "*" });
+  await task.says("Ctrl-C");
+  assertStringIncludes(task.output(), "no blog, as CorsOrigin names none on this machine");
+});
+
+Deno.test("the form of the blog works without a script, and says so if Stacosys is away", async () => {
+  const stacosys = serveStacosys(LOCAL);
+  const url = `http://127.0.0.1:${stacosys.port}`;
+  await using blog = serveBlog({ ...LOCAL, cache: "http://127.0.0.1:1/comments/count", ttlMs: 1000, stacosys: url });
+  function post(message: string): Promise<Response> {
+    const body = new URLSearchParams({ token: "demo", url: "/2016/hello/", author: "", message, captcha: "" });
+    return fetch(`http://127.0.0.1:${blog.addr.port}/newcomment`, { method: "POST", body, redirect: "manual" });
+  }
+  const response = await post("Hello!");
+  assertEquals([response.status, response.headers.get("location")], [303, "/"]);
+  assertEquals(await text(`${url}/comments/count?token=demo&url=/2016/hello/`), '{"count":4}\n');
+  assertStringIncludes(await (await post("")).text(), "expected a comment");
+  await stacosys.shutdown();
+  assertEquals(await (await post("Hello!")).text(), `Stacosys at ${url} does not answer.\n`);
 });
 
 Deno.test("deno task start follows config.json: while it is broken it says so, mended it serves again", async () => {
