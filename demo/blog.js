@@ -32,6 +32,7 @@ function watchRequests() {
   const { fetch } = globalThis;
   globalThis.fetch = async (url, options) => {
     if (!String(url).startsWith(cache)) return fetch(url, options);
+    untold.since ??= performance.now();
     try {
       const response = await fetch(url, options);
       note(response.ok, response.url, response.headers.get("cache-status"));
@@ -47,6 +48,7 @@ function watchRequests() {
       note(this.status === 200, this.responseURL, this.getResponseHeader("cache-status"));
     });
     this.addEventListener("error", () => note(false));
+    untold.since ??= performance.now();
     send.apply(this, body);
   };
 }
@@ -59,6 +61,7 @@ function note(good, url, cacheStatus) {
     tally.requests++;
     for (const [outcome, count] of Object.entries(found)) tally[outcome] += count;
   }
+  untold.until = performance.now();
   clearTimeout(telling);
   telling = setTimeout(tell, 100);
 }
@@ -84,13 +87,13 @@ async function tell() {
   showLives();
 }
 
-function story({ requests, failed, hit, miss, stale, error }) {
-  const asked = requests === 1 ? "1 request" : `${requests} requests`;
+function story({ requests, failed, hit, miss, stale, error, since, until }) {
+  const asked = amount(requests, "request");
   if (failed > 0) return `${asked}, ${failed} of them without an answer for this page. Its counters stay as they were.`;
   const counts = hit + miss + stale + error;
-  const told = `${asked} for ${counts} ${counts === 1 ? "count" : "counts"}.`;
-  if (hit === counts) return `${told} All were in the cache: Stacosys was left in peace.`;
-  if (miss === counts) return `${told} None was in the cache: Stacosys was asked for each of them, once.`;
+  const told = `${asked} for ${amount(counts, "count")} in ${Math.ceil(until - since)}\xa0ms.`;
+  if (hit === counts) return `${told} All from the cache: Stacosys was left in peace.`;
+  if (miss === counts) return `${told} None was cached: Stacosys was asked for each, once.`;
   const parts = [
     [hit, "from the cache"],
     [miss, "from Stacosys"],
@@ -98,6 +101,10 @@ function story({ requests, failed, hit, miss, stale, error }) {
     [error, "not to be had"],
   ];
   return `${told} ${parts.filter(([count]) => count > 0).map((part) => part.join(" ")).join(", ")}.`;
+}
+
+function amount(n, noun) {
+  return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 /** Makes a counter that changes light up for a moment. */
@@ -149,7 +156,7 @@ function chooseArticle(event) {
   if (stacosysUrl === undefined) return;
   event.preventDefault();
   byId("url").value = stacosysUrl;
-  byId("comment").scrollIntoView();
+  byId("comment").scrollIntoView({ block: "nearest" });
   byId("message").focus({ preventScroll: true });
 }
 
