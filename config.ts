@@ -154,7 +154,8 @@ function parseObject(text: string, fault: (text: string) => void): [string, unkn
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${inWords(value)}`);
   } catch (error) {
-    fault(`expected JSON, got something else: ${error instanceof Error ? error.message : error}`);
+    const why = error instanceof Error ? error.message : String(error);
+    fault(`expected JSON, got something else: ${why.replaceAll(/\s+/g, " ")}`);
   }
 }
 

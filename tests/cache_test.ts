@@ -1,0 +1,242 @@
+// @ts-types="../types/std_assert.d.ts"
+import { assert, assertEquals, assertLess } from "@std/assert";
+import fc from "fast-check";
+import { Cache, startSweeper } from "../cache.ts";
+import { until } from "./until.ts";
+
+function cacheAt0(options: { ttlMs?: number; staleMs?: number; maxEntries?: number } = {}) {
+  const clock = { now: 0 };
+  const cache = new Cache<number>({ ttlMs: 100, maxEntries: 10, ...options, now: () => clock.now });
+  return { cache, clock };
+}
+
+function sweepAll(cache: Cache<number>): void {
+  for (const _ of cache.sweep());
+}
+
+Deno.test("an entry is fresh until its time to live is over, to the millisecond", () => {
+  const { cache, clock } = cacheAt0();
+  cache.set("a", 1);
+  clock.now = 99;
+  assertEquals(cache.get("a")?.value, 1);
+  clock.now = 100;
+  assertEquals(cache.get("a"), undefined);
+  assertEquals(cache.getStale("a"), undefined);
+});
+
+Deno.test("an expired entry is kept as long as stale ones are, and a sweep leaves it until then", () => {
+  const { cache, clock } = cacheAt0({ staleMs: 50 });
+  cache.set("a", 1);
+  clock.now = 149;
+  sweepAll(cache);
+  assertEquals(cache.get("a"), undefined);
+  assertEquals(cache.getStale("a")?.expiresAt, 100);
+  clock.now = 150;
+  assertEquals(cache.getStale("a"), undefined);
+  assertEquals(cache.size, 1);
+  sweepAll(cache);
+  assertEquals(cache.size, 0);
+});
+
+Deno.test("an entry may expire sooner than the time to live, but not later", () => {
+  const { cache } = cacheAt0();
+  assertEquals(cache.set("a", 1, 30).expiresAt, 30);
+  assertEquals(cache.set("b", 1, 3000).expiresAt, 100);
+});
+
+Deno.test("one entry too many evicts the oldest that nobody asked for", () => {
+  const { cache } = cacheAt0({ maxEntries: 3 });
+  for (const key of ["a", "b", "c"]) cache.set(key, 1);
+  cache.get("a");
+  cache.set("d", 1);
+  assertEquals([...cache.entries()].map(([key]) => key), ["a", "c", "d"]);
+  assertEquals(cache.evictions, 1);
+});
+
+Deno.test("what readers keep asking for stays, however many ask for something else once", () => {
+  const { cache } = cacheAt0({ maxEntries: 100 });
+  cache.set("home", 1);
+  for (let i = 0; i < 10_000; i++) {
+    if (i % 50 === 0) assert(cache.get("home"));
+    cache.set(`made-up-${i}`, 1);
+  }
+  assertEquals(cache.size, 100);
+});
+
+Deno.test("entries that all were asked for make room as well", () => {
+  const { cache } = cacheAt0({ maxEntries: 3 });
+  for (const key of ["a", "b", "c"]) cache.set(key, 1);
+  for (const key of ["a", "b", "c"]) cache.get(key);
+  cache.set("d", 1);
+  assertEquals(cache.size, 3);
+  assertEquals(cache.get("d")?.value, 1);
+});
+
+Deno.test("a new value keeps the place of the old one", () => {
+  const { cache } = cacheAt0({ maxEntries: 2 });
+  cache.set("a", 1);
+  cache.set("b", 1);
+  cache.set("a", 2);
+  cache.set("c", 1);
+  assertEquals([...cache.entries()].map(([key]) => key), ["b", "c"]);
+});
+
+Deno.test("deleted and cleared entries are gone", () => {
+  const { cache } = cacheAt0();
+  for (const key of ["a", "b", "c"]) cache.set(key, 1);
+  assertEquals(cache.delete("a"), true);
+  assertEquals(cache.delete("a"), false);
+  assertEquals(cache.size, 2);
+  cache.clear();
+  assertEquals(cache.size, 0);
+  assertEquals([...cache.entries()], []);
+});
+
+Deno.test("a large cache keeps its bound to the entry, and finds everything in it", () => {
+  const { cache } = cacheAt0({ maxEntries: 40_000 });
+  for (let i = 0; i < 40_000; i++) cache.set(`/comments/count?url=/${i}/`, i);
+  for (let i = 0; i < 40_000; i += 97) assertEquals(cache.get(`/comments/count?url=/${i}/`)?.value, i);
+  assertEquals(cache.evictions, 0);
+  for (let i = 0; i < 1_000; i++) cache.set(`/other/${i}/`, i);
+  assertEquals(cache.size, 40_000);
+  assertEquals(cache.evictions, 1_000);
+});
+
+Deno.test("a large cache makes room in another part where the part of a new entry is empty", () => {
+  const { cache } = cacheAt0({ maxEntries: 20_000 });
+  // Keys that end alike lie in the same part.
+  for (let i = 0; i < 20_000; i++) cache.set(`${i}-the-same-end`, i);
+  for (let i = 0; i < 100; i++) cache.set(`${i}`, i);
+  assertEquals(cache.size, 20_000);
+});
+
+Deno.test("a sweep of many entries lets readers pass every thousand", () => {
+  const { cache, clock } = cacheAt0({ maxEntries: 5_000 });
+  for (let i = 0; i < 5_000; i++) cache.set(`${i}`, i);
+  clock.now = 100;
+  const sizes: number[] = [];
+  for (const _ of cache.sweep()) sizes.push(cache.size);
+  assertEquals(sizes, [4_000, 3_000, 2_000, 1_000, 0]);
+});
+
+Deno.test("the sweeper sweeps by itself, tells so, and stops", async () => {
+  const { cache, clock } = cacheAt0({ maxEntries: 3_000 });
+  for (let i = 0; i < 3_000; i++) cache.set(`${i}`, i);
+  let swept = 0;
+  const stop = startSweeper(cache, 1, () => swept++);
+  await until(() => swept > 0, "it has swept");
+  assertEquals(cache.size, 3_000);
+  clock.now = 100;
+  await until(() => cache.size === 0, "all is swept");
+  stop();
+  cache.set("late", 1, 0);
+  const before = swept;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals([swept, cache.size], [before, 1]);
+});
+
+Deno.test("the sweeper never keeps a process alive, not even between two steps", async () => {
+  const module = new URL("../cache.ts", import.meta.url).href;
+  const script = `
+    const { Cache, startSweeper } = await import("${module}");
+    const cache = new Cache({ ttlMs: 1, maxEntries: 1e5 });
+    for (let i = 0; i < 1e5; i++) cache.set(String(i), i);
+    startSweeper(cache, 1);
+    await new Promise((resolve) => setTimeout(resolve, 5));`;
+  const started = performance.now();
+  const { code } = await new Deno.Command(Deno.execPath(), { args: ["eval", script] }).output();
+  assertEquals(code, 0);
+  assertLess(performance.now() - started, 10_000);
+});
+
+/** SIEVE as its paper has it, with a list and an index, nothing shared with the cache. */
+class NaiveCache {
+  entries: { key: string; value: number; expiresAt: number; visited: boolean }[] = [];
+  hand = 0;
+
+  constructor(readonly ttlMs: number, readonly staleMs: number, readonly maxEntries: number) {}
+
+  find(key: string, now: number, extra: number): number | undefined {
+    const entry = this.entries.find((entry) => entry.key === key);
+    if (entry === undefined || entry.expiresAt + extra <= now) return undefined;
+    entry.visited = true;
+    return entry.value;
+  }
+
+  set(key: string, value: number, now: number): void {
+    const entry = this.entries.find((entry) => entry.key === key);
+    if (entry !== undefined) {
+      entry.value = value;
+      entry.expiresAt = now + this.ttlMs;
+      return;
+    }
+    while (this.entries.length >= this.maxEntries) {
+      if (this.hand >= this.entries.length) this.hand = 0;
+      const candidate = this.entries[this.hand];
+      if (candidate?.visited) {
+        candidate.visited = false;
+        this.hand++;
+      } else {
+        this.entries.splice(this.hand, 1);
+      }
+    }
+    this.entries.push({ key, value, expiresAt: now + this.ttlMs, visited: false });
+  }
+
+  delete(key: string): void {
+    const index = this.entries.findIndex((entry) => entry.key === key);
+    if (index === -1) return;
+    this.entries.splice(index, 1);
+    if (index < this.hand) this.hand--;
+  }
+
+  sweep(now: number): void {
+    this.entries = this.entries.filter((entry) => entry.expiresAt + this.staleMs > now);
+    this.hand = 0;
+  }
+}
+
+Deno.test("whatever is done to it, the cache holds what a naive one holds", () => {
+  const key = fc.constantFrom("a", "b", "c", "d", "e", "f", "g");
+  const step = fc.oneof(
+    fc.record({ does: fc.constant("get" as const), key }),
+    fc.record({ does: fc.constant("getStale" as const), key }),
+    fc.record({ does: fc.constant("set" as const), key }),
+    fc.record({ does: fc.constant("delete" as const), key }),
+    fc.record({ does: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({ does: fc.constant("sweep" as const) }),
+    fc.record({ does: fc.constant("clear" as const) }),
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 60 }), (maxEntries, steps) => {
+      const { cache, clock } = cacheAt0({ staleMs: 50, maxEntries });
+      const naive = new NaiveCache(100, 50, maxEntries);
+      for (const [i, step] of steps.entries()) {
+        if (step.does === "get") {
+          assertEquals(cache.get(step.key)?.value, naive.find(step.key, clock.now, 0));
+        } else if (step.does === "getStale") {
+          assertEquals(cache.getStale(step.key)?.value, naive.find(step.key, clock.now, 50));
+        } else if (step.does === "set") {
+          cache.set(step.key, i);
+          naive.set(step.key, i, clock.now);
+        } else if (step.does === "delete") {
+          cache.delete(step.key);
+          naive.delete(step.key);
+        } else if (step.does === "wait") {
+          clock.now += step.ms;
+        } else if (step.does === "sweep") {
+          sweepAll(cache);
+          naive.sweep(clock.now);
+        } else {
+          cache.clear();
+          naive.entries = [];
+          naive.hand = 0;
+        }
+        assertEquals(cache.size, naive.entries.length);
+      }
+      const kept = naive.entries.filter(({ expiresAt }) => expiresAt + 50 > clock.now);
+      assertEquals([...cache.entries()].map(([key]) => key), kept.map(({ key }) => key));
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -1,0 +1,248 @@
+// @ts-types="../types/std_assert.d.ts"
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import fc from "fast-check";
+import { isLoopback, parseConfig } from "../config.ts";
+
+const REQUIRED = { HostPort: "127.0.0.1:8101", Stacosys: "http://127.0.0.1:8100" };
+
+function read(values: Record<string, unknown>) {
+  return parseConfig(JSON.stringify({ ...REQUIRED, ...values }), "c.json");
+}
+
+function accepts(values: Record<string, unknown>) {
+  const { config, faults } = read(values);
+  assertEquals(faults, []);
+  assert(config);
+  return config;
+}
+
+function faultsOf(values: Record<string, unknown>): readonly string[] {
+  const { config, faults } = read(values);
+  assertEquals(config, undefined);
+  return faults;
+}
+
+Deno.test("the Go program's configuration is all that is needed; the rest has defaults", () => {
+  assertEquals(accepts({ CorsOrigin: "https://blog.example.org" }), {
+    listen: { hostname: "127.0.0.1", port: 8101 },
+    stacosys: "http://127.0.0.1:8100",
+    corsOrigin: "https://blog.example.org",
+    paths: ["/comments/count"],
+    ttlMs: 300_000,
+    staleMs: 86_400_000,
+    staleWhileRevalidateMs: 0,
+    sweepMs: 600_000,
+    timeoutMs: 10_000,
+    maxEntries: 10_000,
+    snapshotFile: undefined,
+    reusePort: false,
+    tls: undefined,
+    admin: undefined,
+    cacheControl: false,
+  });
+});
+
+Deno.test("names may be in any case, and a byte order mark is no fault", () => {
+  const { config, faults, warnings } = parseConfig(
+    '\uFEFF{"hostport":":1","STACOSYS":"http://h","ttlSECONDS":1.5}',
+    "c.json",
+  );
+  assertEquals([faults, warnings], [[], []]);
+  assertEquals(config?.ttlMs, 1_500);
+});
+
+Deno.test("HostPort is host:port, :port or [v6]:port", () => {
+  assertEquals(accepts({ HostPort: ":1" }).listen, { hostname: undefined, port: 1 });
+  assertEquals(accepts({ HostPort: "[::1]:65535" }).listen, { hostname: "::1", port: 65535 });
+  assertEquals(accepts({ HostPort: "localhost:80" }).listen, { hostname: "localhost", port: 80 });
+  for (
+    const wrong of [
+      "8101",
+      "127.0.0.1",
+      "h:0",
+      "h:65536",
+      "h:x",
+      "[::1:80",
+      "::1:80",
+      "a b:80",
+      "300.1.1.1:80",
+      1,
+      null,
+    ]
+  ) {
+    assertEquals(faultsOf({ HostPort: wrong }), [
+      `c.json: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got ${JSON.stringify(wrong)}`,
+    ]);
+  }
+});
+
+Deno.test("Stacosys is an http or https URL, with a path if it has one, without slashes at the end", () => {
+  assertEquals(accepts({ Stacosys: "https://example.org/stacosys//" }).stacosys, "https://example.org/stacosys");
+  assertEquals(accepts({ Stacosys: "http://[::1]:8100/" }).stacosys, "http://[::1]:8100");
+  for (const wrong of ["127.0.0.1:8100", "ftp://h", "http://", "http://h/?", "http://h/?a=1", "http://h/#", 7, []]) {
+    assertEquals(faultsOf({ Stacosys: wrong }), [
+      `c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got ${
+        JSON.stringify(wrong)
+      }`,
+    ]);
+  }
+});
+
+Deno.test("CorsOrigin is none, *, an origin or a list of origins", () => {
+  assertEquals(accepts({}).corsOrigin, undefined);
+  assertEquals(accepts({ CorsOrigin: "" }).corsOrigin, undefined);
+  assertEquals(accepts({ CorsOrigin: null }).corsOrigin, undefined);
+  assertEquals(accepts({ CorsOrigin: "*" }).corsOrigin, "*");
+  const list = ["https://a.example", "http://127.0.0.1:8102"];
+  assertEquals(accepts({ CorsOrigin: list }).corsOrigin, list);
+  assertEquals(faultsOf({ CorsOrigin: ["*", 7, "a\u0000b", "https://a, https://b"] }), [
+    'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "*"',
+    'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got 7',
+    'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "a\\u0000b"',
+    'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "https://a, https://b"',
+  ]);
+  assertEquals(faultsOf({ CorsOrigin: [] }), [
+    'c.json: CorsOrigin: expected "*", an origin or a list of origins, got []',
+  ]);
+  assertEquals(faultsOf({ CorsOrigin: "a\r\nb" }), [
+    'c.json: CorsOrigin: expected "*" or an origin such as "https://blog.example.org", got "a\\r\\nb"',
+  ]);
+});
+
+Deno.test("an origin that no browser has is sent as it stands, with a warning that says what to write", () => {
+  for (
+    const [given, better] of [
+      ["blog.example.org", "https://blog.example.org"],
+      ["https://blog.example.org/", "https://blog.example.org"],
+      ["https://Blog.example.org:443", "https://blog.example.org"],
+      ["http://blog.example.org/a", "http://blog.example.org"],
+    ]
+  ) {
+    const { config, warnings } = read({ CorsOrigin: given });
+    assertEquals(config?.corsOrigin, given);
+    assertEquals(warnings, [
+      `c.json: CorsOrigin: no browser calls itself "${given}", so none will show the counters; write "${better}"`,
+    ]);
+  }
+});
+
+Deno.test("Paths is a list of paths", () => {
+  assertEquals(accepts({ Paths: ["/api/comments/count", "/c"] }).paths, ["/api/comments/count", "/c"]);
+  for (const wrong of ["/comments/count", [], {}, 1]) {
+    assertEquals(faultsOf({ Paths: wrong }), [
+      `c.json: Paths: expected a list of paths such as ["/comments/count"], got ${JSON.stringify(wrong)}`,
+    ]);
+  }
+  assertEquals(faultsOf({ Paths: ["/good", "bad", "/a?b", "/a#b", "/a b", 7] }).length, 5);
+});
+
+Deno.test("seconds are numbers greater than 0, or 0 where that means none", () => {
+  for (const key of ["TtlSeconds", "SweepSeconds", "TimeoutSeconds"]) {
+    for (const wrong of [0, -1, "5", null, [], true, 1e10]) {
+      assertEquals(faultsOf({ [key]: wrong }), [
+        `c.json: ${key}: expected a number of seconds greater than 0, got ${JSON.stringify(wrong)}`,
+      ]);
+    }
+  }
+  for (const key of ["StaleIfErrorSeconds", "StaleWhileRevalidateSeconds"]) {
+    for (const wrong of [-1, "5", null, 1e10]) {
+      assertEquals(faultsOf({ [key]: wrong }), [
+        `c.json: ${key}: expected a number of seconds, 0 or more, got ${JSON.stringify(wrong)}`,
+      ]);
+    }
+  }
+  assertEquals(accepts({ StaleIfErrorSeconds: 0, StaleWhileRevalidateSeconds: 0.5 }).staleWhileRevalidateMs, 500);
+});
+
+Deno.test("MaxEntries is a whole number of at least 1", () => {
+  assertEquals(accepts({ MaxEntries: 1 }).maxEntries, 1);
+  for (const wrong of [0, 1.5, -3, "9", 2 ** 53]) {
+    assertEquals(faultsOf({ MaxEntries: wrong }), [
+      `c.json: MaxEntries: expected a whole number of at least 1, got ${JSON.stringify(wrong)}`,
+    ]);
+  }
+});
+
+Deno.test("switches are true or false, and files have names", () => {
+  const { reusePort, cacheControl, snapshotFile } = accepts({ ReusePort: true, CacheControl: true, SnapshotFile: "s" });
+  assertEquals([reusePort, cacheControl, snapshotFile], [true, true, "s"]);
+  assertEquals(faultsOf({ ReusePort: 1, CacheControl: "yes", SnapshotFile: "" }), [
+    'c.json: SnapshotFile: expected a file name, got ""',
+    "c.json: ReusePort: expected true or false, got 1",
+    'c.json: CacheControl: expected true or false, got "yes"',
+  ]);
+});
+
+Deno.test("AdminHostPort is a loopback address, nothing that others reach", () => {
+  assertEquals(accepts({ AdminHostPort: "127.0.0.1:8109" }).admin, { hostname: "127.0.0.1", port: 8109 });
+  assertEquals(accepts({ AdminHostPort: "[::1]:8109" }).admin, { hostname: "::1", port: 8109 });
+  assertEquals(accepts({ AdminHostPort: "localhost:8109" }).admin, { hostname: "localhost", port: 8109 });
+  for (const wrong of [":8109", "0.0.0.0:8109", "[::]:8109", "192.168.0.1:8109", "127.example.org:80", 8109]) {
+    assertEquals(faultsOf({ AdminHostPort: wrong }), [
+      `c.json: AdminHostPort: expected "127.0.0.1:port" or another loopback address, got ${JSON.stringify(wrong)}`,
+    ]);
+  }
+  assertEquals(isLoopback("127.0.0.1.example.org"), false);
+});
+
+Deno.test("a certificate needs its key, and a key its certificate", () => {
+  assertEquals(accepts({ TlsCertFile: "c.pem", TlsKeyFile: "k.pem" }).tls, { cert: "c.pem", key: "k.pem" });
+  assertEquals(faultsOf({ TlsCertFile: "c.pem" }), [
+    "c.json: TlsKeyFile: expected a file name, as TlsCertFile has one, got nothing",
+  ]);
+  assertEquals(faultsOf({ TlsKeyFile: "k.pem" }), [
+    "c.json: TlsCertFile: expected a file name, as TlsKeyFile has one, got nothing",
+  ]);
+});
+
+Deno.test("all faults are reported in one go", () => {
+  assertEquals(parseConfig('{"HostPort":"nonsense","TtlSeconds":"soon","MaxEntries":0}', "c.json").faults, [
+    'c.json: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"',
+    'c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing',
+    'c.json: TtlSeconds: expected a number of seconds greater than 0, got "soon"',
+    "c.json: MaxEntries: expected a whole number of at least 1, got 0",
+  ]);
+});
+
+Deno.test("what is no JSON object is one fault that says where", () => {
+  const [fault = ""] = parseConfig('{\n  "HostPort": ,\n}', "c.json").faults;
+  assertMatch(fault, /^c\.json: expected JSON, got something else: Unexpected token ',', .* is not valid JSON$/);
+  for (const [text, got] of [["[]", "[]"], ["null", "null"], ["7", "7"], ['"x"', '"x"']]) {
+    assertEquals(parseConfig(text ?? "", "c.json").faults, [`c.json: expected a JSON object, got ${got}`]);
+  }
+});
+
+Deno.test("an unknown name is warned about, with the nearest known one if it looks like a slip", () => {
+  assertEquals(read({ TtlSecond: 5, Colour: "red", "a\nb": 1 }).warnings, [
+    "c.json: TtlSecond: unknown, ignored; did you mean TtlSeconds?",
+    "c.json: Colour: unknown, ignored",
+    "c.json: a\\nb: unknown, ignored",
+  ]);
+});
+
+Deno.test("a name given twice counts as it was given last, with a warning", () => {
+  const { config, warnings } = read({ TtlSeconds: 1, ttlseconds: 2 });
+  assertEquals(config?.ttlMs, 2_000);
+  assertEquals(warnings, ["c.json: ttlseconds: given more than once, the last one counts"]);
+});
+
+Deno.test("whatever the file holds, there is a configuration or a fault, and each fault is one line", () => {
+  const key = fc.oneof(
+    fc.constantFrom("HostPort", "Stacosys", "CorsOrigin", "Paths", "TtlSeconds", "MaxEntries", "AdminHostPort"),
+    fc.string({ unit: "binary" }),
+  );
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.json(),
+    fc.dictionary(key, fc.oneof(fc.jsonValue(), fc.string({ unit: "binary" }))).map((values) => JSON.stringify(values)),
+    fc.dictionary(key, fc.jsonValue()).map((values) => JSON.stringify({ ...REQUIRED, ...values })),
+  );
+  fc.assert(
+    fc.property(text, (text) => {
+      const { config, faults, warnings } = parseConfig(text, "c.json");
+      assertEquals(config === undefined, faults.length > 0);
+      for (const line of [...faults, ...warnings]) assertMatch(line, /^c\.json: [^\r\n]+$/);
+    }),
+    { numRuns: 2_000 },
+  );
+});
