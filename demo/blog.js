@@ -24,7 +24,7 @@ function byId(id) {
 }
 
 function emptyTally() {
-  return { requests: 0, failed: 0, hit: 0, miss: 0, stale: 0, error: 0 };
+  return { requests: 0, failed: 0, hit: 0, miss: 0, stale: 0, error: 0, since: Infinity };
 }
 
 /** Notes the end of each request for counts, whoever makes it. */
@@ -32,35 +32,36 @@ function watchRequests() {
   const { fetch } = globalThis;
   globalThis.fetch = async (url, options) => {
     if (!String(url).startsWith(cache)) return fetch(url, options);
-    untold.since ??= performance.now();
+    const since = performance.now();
     try {
       const response = await fetch(url, options);
-      note(response.ok, response.url, response.headers.get("cache-status"));
+      note(since, response.ok, response.url, response.headers.get("cache-status"));
       return response;
     } catch (error) {
-      note(false);
+      note(since, false);
       throw error;
     }
   };
   const { send } = XMLHttpRequest.prototype;
   XMLHttpRequest.prototype.send = function (...body) {
+    const since = performance.now();
     this.addEventListener("load", () => {
-      note(this.status === 200, this.responseURL, this.getResponseHeader("cache-status"));
+      note(since, this.status === 200, this.responseURL, this.getResponseHeader("cache-status"));
     });
-    this.addEventListener("error", () => note(false));
-    untold.since ??= performance.now();
+    this.addEventListener("error", () => note(since, false));
     send.apply(this, body);
   };
 }
 
 /** Without a URL there was no answer, or none that the page may read. */
-function note(good, url, cacheStatus) {
+function note(since, good, url, cacheStatus) {
   if (url !== undefined) byId("last").textContent = cacheStatus;
   const found = good ? outcomes(url, cacheStatus ?? "") : { failed: 1 };
   for (const tally of [total, untold]) {
     tally.requests++;
     for (const [outcome, count] of Object.entries(found)) tally[outcome] += count;
   }
+  untold.since = Math.min(untold.since, since);
   untold.until = performance.now();
   clearTimeout(telling);
   telling = setTimeout(tell, 100);

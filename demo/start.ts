@@ -1,5 +1,6 @@
 /**
- * What `deno task start` runs: the service with config.json, and what it needs to be tried: a Stacosys behind it.
+ * What `deno task start` runs: the service with config.json, and what is needed to try it: a Stacosys
+ * behind it and a blog in front.
  *
  * @module
  */
@@ -23,7 +24,10 @@ addEventListener("unhandledrejection", (event) => {
 const config = await readConfig();
 const stacosys = config && await standIn(config.stacosys);
 await main(["--config", FILE]);
-if (config !== undefined) sayWhatToTry(config, stacosys);
+if (config !== undefined) {
+  const counter = counterUrl(config);
+  sayWhatToTry(counter, openBlog(config, counter, stacosys));
+}
 
 async function readConfig(): Promise<Config | undefined> {
   try {
@@ -60,23 +64,14 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function sayWhatToTry(config: Config, stacosys: DemoStacosys | undefined): void {
-  const { hostname = "127.0.0.1", port } = config.listen;
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  const counter = `${config.tls === undefined ? "http" : "https"}://${host}:${port}${config.paths[0]}`;
-  const blog = openBlog(config, counter, stacosys);
-  console.log(`
-Try, from another shell:
-  curl '${counter}?token=${TOKEN}&url=${ARTICLES[0]?.url}'${
-    blog === undefined ? "" : `
-or in a browser, on a blog of ten articles:
-  ${blog}`
-  }
-Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
+/** The URL of the counters, as this machine reaches them. */
+function counterUrl({ listen: { hostname = "::", port }, tls, paths }: Config): string {
+  const host = /^(::|0\.0\.0\.0)$/.test(hostname) ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `${tls === undefined ? "http" : "https"}://${host}:${port}${paths[0]}`;
 }
 
 /** Serves the demo blog where CorsOrigin says that a blog is, if that is on this machine, and returns its URL. */
-function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, cache: string, stacosys: DemoStacosys | undefined) {
+function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, counter: string, stacosys: DemoStacosys | undefined) {
   const origin = [corsOrigin ?? []].flat().find((origin) => /^http:\/\/(127\.0\.0\.1|localhost):\d+$/.test(origin));
   if (origin === undefined) {
     console.log("demo: no blog, as CorsOrigin names none on this machine, such as http://127.0.0.1:8102");
@@ -84,10 +79,17 @@ function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, cache: string, s
   }
   const { hostname, port } = new URL(origin);
   try {
-    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys: url, asked: stacosys?.asked });
+    serveBlog({ hostname, port: Number(port), cache: counter, ttlMs, stacosys: url, asked: stacosys?.asked });
     return origin;
   } catch (error) {
     console.warn(`demo: no blog at ${origin}: ${error instanceof Error ? error.message : error}`);
     return undefined;
   }
+}
+
+function sayWhatToTry(counter: string, blog: string | undefined): void {
+  console.log("\nTry, from another shell:");
+  console.log(`  curl '${counter}?token=${TOKEN}&url=${ARTICLES[0]?.url}'`);
+  if (blog !== undefined) console.log(`or in a browser, on a blog of ten articles:\n  ${blog}`);
+  console.log(`Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
 }
