@@ -163,6 +163,8 @@ function stopOnSignals(servers: readonly Deno.HttpServer[], save: (() => Promise
   Deno.addSignalListener("SIGINT", stop);
   if (Deno.build.os === "windows") return;
   Deno.addSignalListener("SIGTERM", stop);
+  // In a terminal it says that the terminal is gone, and nobody would see the service any more.
+  if (Deno.stdin.isTerminal()) return;
   Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
 }
 

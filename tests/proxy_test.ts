@@ -1,0 +1,262 @@
+// @ts-types="../types/std_assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { Cache } from "../cache.ts";
+import { createCounters } from "../counters.ts";
+import { createMetrics } from "../metrics.ts";
+import { createOutage } from "../outage.ts";
+import { createProxy, type ProxyOptions } from "../proxy.ts";
+import { createScript } from "../script.ts";
+import type { Answer } from "../stacosys.ts";
+
+const A = "/comments/count?token=T&url=/a/";
+
+/** The proxy on a real port, before a Stacosys that counts 7 for each article but those without a number in its url. */
+async function serve(options: Partial<ProxyOptions> = {}) {
+  const clock = { now: 0 };
+  const now = () => clock.now;
+  const asked: string[] = [];
+  const cache = new Cache<string>({ ttlMs: 300_000, staleMs: 300_000, maxEntries: 2_000, now });
+  const outage = createOutage(() => {}, now);
+  function ask(target: string): Promise<Answer> {
+    asked.push(target);
+    const bad: Answer = { outcome: "status", reason: "status 500", status: 500 };
+    return Promise.resolve(target.includes("bad") ? bad : { outcome: "ok", body: '{"count":7}\n' });
+  }
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, maxFailures: 1_000, now });
+  const { requests } = createMetrics();
+  const script = await createScript();
+  const handler = createProxy({ cache, counters, requests, paths: ["/comments/count"], script, now, ...options });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
+  async function get(path: string, init: RequestInit = {}) {
+    const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`, init);
+    return { status: response.status, text: await response.text(), headers: response.headers };
+  }
+  return { asked, cache, clock, requests, get, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+const NOT_FOUND = {
+  status: 404,
+  text: "404 page not found\n",
+  "content-type": "text/plain; charset=utf-8",
+  "x-content-type-options": "nosniff",
+};
+
+function plain({ status, text, headers }: { status: number; text: string; headers: Headers }) {
+  const shown = ["content-type", "x-content-type-options", "access-control-allow-origin"]
+    .flatMap((name) => headers.has(name) ? [[name, headers.get(name)]] : []);
+  return { status, text, ...Object.fromEntries(shown) };
+}
+
+Deno.test("a miss and a hit are answered alike, and Stacosys is asked once", async () => {
+  await using proxy = await serve({ corsOrigin: "https://blog.example.org" });
+  const miss = await proxy.get(A);
+  const hit = await proxy.get(A);
+  for (const answer of [miss, hit]) {
+    assertEquals(plain(answer), {
+      status: 200,
+      text: '{"count":7}\n',
+      "content-type": "application/json",
+      "access-control-allow-origin": "https://blog.example.org",
+    });
+  }
+  assertEquals(miss.headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored");
+  assertEquals(hit.headers.get("cache-status"), "httpfastcache; hit");
+  assertEquals(hit.headers.get("access-control-expose-headers"), "Cache-Status");
+  assertEquals(proxy.asked, [A]);
+  assertEquals(proxy.requests, { hit: 1, miss: 1, stale: 0, error: 0, rejected: 0 });
+});
+
+Deno.test("another order or spelling is another entry, and Stacosys is asked as the reader did", async () => {
+  await using proxy = await serve();
+  const spellings = [A, "/comments/count?url=/a/&token=T", "/comments/count?token=T&url=%2Fa%2F", "/comments/count"];
+  for (const spelling of [...spellings, ...spellings]) await proxy.get(spelling);
+  assertEquals(proxy.asked, spellings);
+});
+
+Deno.test("what the reader wishes of caches and ranges has no effect", async () => {
+  await using proxy = await serve();
+  await proxy.get(A);
+  const headers = { "range": "bytes=0-1", "if-modified-since": new Date().toUTCString(), "cache-control": "no-cache" };
+  assertEquals(plain(await proxy.get(A, { headers })), {
+    status: 200,
+    text: '{"count":7}\n',
+    "content-type": "application/json",
+  });
+  assertEquals(proxy.asked.length, 1);
+});
+
+Deno.test("any method but GET is 404, without CORS header", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  await proxy.get(A);
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"]) {
+    assertEquals(plain(await proxy.get(A, { method })), NOT_FOUND, method);
+  }
+  assertEquals(plain(await proxy.get(A, { method: "HEAD" })), { ...NOT_FOUND, text: "" });
+});
+
+Deno.test("any other path is 404, without CORS header", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  for (
+    const path of ["/", "/comments/count/", "/Comments/Count", "/comments/countx", "/comments", "/x/comments/count"]
+  ) {
+    assertEquals(plain(await proxy.get(`${path}?token=T&url=/a/`)), NOT_FOUND, path);
+  }
+  assertEquals(proxy.asked, []);
+  assertEquals(proxy.requests.rejected, 6);
+});
+
+Deno.test("the paths of the configuration are counters, no others", async () => {
+  await using proxy = await serve({ paths: ["/api/comments/count"] });
+  assertEquals((await proxy.get("/api/comments/count?url=/a/")).status, 200);
+  assertEquals((await proxy.get(A)).status, 404);
+});
+
+Deno.test("a count that cannot be had is 404 with CORS header", async () => {
+  await using proxy = await serve({ corsOrigin: "https://blog.example.org" });
+  const answer = await proxy.get("/comments/count?token=T&url=/bad/");
+  assertEquals(plain(answer), { ...NOT_FOUND, "access-control-allow-origin": "https://blog.example.org" });
+  assertEquals(answer.headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=500");
+  assertEquals(proxy.cache.size, 0);
+});
+
+Deno.test("an address longer than 8 KiB is 414, and not kept", async () => {
+  await using proxy = await serve();
+  assertEquals((await proxy.get(`${A}${"x".repeat(8193 - A.length)}`)).status, 414);
+  assertEquals((await proxy.get(`${A}${"x".repeat(8192 - A.length)}`)).status, 200);
+  assertEquals(proxy.cache.size, 1);
+});
+
+Deno.test("of a list of origins, each reader's own is allowed, and nobody else's", async () => {
+  await using proxy = await serve({ corsOrigin: ["https://a.example", "https://b.example"] });
+  for (const pass of ["miss", "hit"]) {
+    for (
+      const [origin, allowed] of [
+        ["https://a.example", "https://a.example"],
+        ["https://b.example", "https://b.example"],
+        ["https://c.example", null],
+        [undefined, null],
+      ] as const
+    ) {
+      const { headers } = await proxy.get(A, origin === undefined ? {} : { headers: { origin } });
+      assertEquals(headers.get("access-control-allow-origin"), allowed, pass);
+      assertEquals(headers.get("vary"), "Origin");
+    }
+  }
+  const { headers } = await proxy.get("/comments/count?url=/bad/", { headers: { origin: "https://a.example" } });
+  assertEquals(headers.get("access-control-allow-origin"), "https://a.example");
+});
+
+Deno.test("without CorsOrigin there is no CORS header", async () => {
+  await using proxy = await serve();
+  await proxy.get(A);
+  const { headers } = await proxy.get(A, { headers: { origin: "https://a.example" } });
+  assertEquals([headers.get("access-control-allow-origin"), headers.get("vary")], [null, null]);
+});
+
+Deno.test("with CacheControl, browsers may keep a count for what is left of its life, and a stale one not at all", async () => {
+  await using proxy = await serve({ cacheControl: true });
+  const age = async () => (await proxy.get(A)).headers.get("cache-control");
+  assertEquals(await age(), "public, max-age=300");
+  proxy.clock.now = 100_500;
+  assertEquals(await age(), "public, max-age=199");
+  assertEquals((await proxy.get("/comments/count?url=/bad/")).headers.get("cache-control"), null);
+});
+
+Deno.test("more bodies than are kept ready, and longer ones, are all answered right", async () => {
+  await using proxy = await serve();
+  const long = `{"count":7${" ".repeat(2_000)}}`;
+  for (let i = 0; i < 1_100; i++) proxy.cache.set(`/comments/count?url=/${i}/`, `{"count":${i}}`);
+  proxy.cache.set("/comments/count?url=/long/", long);
+  for (let i = 0; i < 1_100; i++) {
+    assertEquals((await proxy.get(`/comments/count?url=/${i}/`)).text, `{"count":${i}}`);
+  }
+  for (let pass = 0; pass < 2; pass++) assertEquals((await proxy.get("/comments/count?url=/long/")).text, long);
+});
+
+Deno.test("a page in one request: each count is the entry of its single request", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  await proxy.get(A);
+  const counts = await proxy.get("/comments/counts?token=T&url=/a/&url=%2Fb%2F&url=/a/&url=/b/");
+  assertEquals(plain(counts), {
+    status: 200,
+    text: '{"counts":{"/a/":7,"/b/":7}}\n',
+    "content-type": "application/json",
+    "access-control-allow-origin": "*",
+  });
+  assertEquals(proxy.asked, [A, "/comments/count?token=T&url=%2Fb%2F"]);
+  assertEquals(counts.headers.get("cache-status"), 'httpfastcache; fwd=partial; detail="1 hit, 1 miss"');
+  await proxy.get("/comments/count?token=T&url=%2Fb%2F");
+  assertEquals(proxy.asked.length, 2);
+});
+
+Deno.test("ten known counts in one request ask Stacosys for nothing, and are those of the ten single requests", async () => {
+  await using proxy = await serve();
+  const urls = Array.from({ length: 10 }, (_, i) => `/${i}/`);
+  for (const [i, url] of urls.entries()) proxy.cache.set(`/comments/count?token=T&url=${url}`, `{"count":${i}}`);
+  const page = `/comments/counts?token=T${urls.map((url) => `&url=${url}`).join("")}`;
+  const expected = { counts: Object.fromEntries(urls.map((url, i) => [url, i])) };
+  for (let pass = 0; pass < 2; pass++) {
+    const { text, headers } = await proxy.get(page);
+    assertEquals(JSON.parse(text), expected);
+    assertEquals(headers.get("cache-status"), "httpfastcache; hit");
+  }
+  proxy.cache.set("/comments/count?token=T&url=/3/", '{"count":33}');
+  assertEquals(JSON.parse((await proxy.get(page)).text).counts["/3/"], 33);
+  assertEquals(proxy.asked, []);
+});
+
+Deno.test("other parameters are passed on with each count of a page", async () => {
+  await using proxy = await serve();
+  await proxy.get("/comments/counts?url=/a/&token=T&lang=fr&url=/b/");
+  assertEquals(proxy.asked, ["/comments/count?token=T&lang=fr&url=/a/", "/comments/count?token=T&lang=fr&url=/b/"]);
+});
+
+Deno.test("a count of a page that cannot be had is null; when none can, the page is 404", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  const some = await proxy.get("/comments/counts?url=/a/&url=/bad/");
+  assertEquals([some.status, some.text], [200, '{"counts":{"/a/":7,"/bad/":null}}\n']);
+  const none = await proxy.get("/comments/counts?url=/bad/&url=/worse-bad/");
+  assertEquals(plain(none), { ...NOT_FOUND, "access-control-allow-origin": "*" });
+});
+
+Deno.test("a count of a page that is no number is null", async () => {
+  await using proxy = await serve();
+  proxy.cache.set("/comments/count?url=/a/", '{"count":"many"}');
+  proxy.cache.set("/comments/count?url=/b/", "null");
+  assertEquals((await proxy.get("/comments/counts?url=/a/&url=/b/")).text, '{"counts":{"/a/":null,"/b/":null}}\n');
+});
+
+Deno.test("a page with no url, or more than a hundred, is 400 with a line of JSON that says so", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  const urls = (n: number) => Array.from({ length: n }, (_, i) => `url=/${i}/`).join("&");
+  const none = await proxy.get("/comments/counts?token=T");
+  assertEquals([none.status, none.text], [400, '{"error":"expected 1 to 100 urls, got 0"}\n']);
+  assertEquals(none.headers.get("content-type"), "application/json");
+  assertEquals(none.headers.get("access-control-allow-origin"), "*");
+  assertEquals((await proxy.get("/comments/counts")).status, 400);
+  assertEquals(
+    (await proxy.get(`/comments/counts?${urls(101)}`)).text,
+    '{"error":"expected 1 to 100 urls, got 101"}\n',
+  );
+  assertEquals((await proxy.get(`/comments/counts?${urls(100)}`)).status, 200);
+  assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(17_000)}`)).status, 414);
+});
+
+Deno.test("the page is as fresh as its least fresh count", async () => {
+  await using proxy = await serve({ cacheControl: true });
+  await proxy.get("/comments/count?url=/a/");
+  proxy.clock.now = 200_000;
+  const { headers } = await proxy.get("/comments/counts?url=/a/&url=/b/");
+  assertEquals(headers.get("cache-control"), "public, max-age=100");
+});
+
+Deno.test("the script for blogs is handed out, and not again to whoever has it", async () => {
+  await using proxy = await serve();
+  const { status, text, headers } = await proxy.get("/comments/counts.js");
+  assertEquals([status, text], [200, await Deno.readTextFile(new URL("../counts.js", import.meta.url))]);
+  assertEquals(headers.get("content-type"), "text/javascript; charset=utf-8");
+  assertEquals(headers.get("cache-control"), "public, max-age=3600");
+  const etag = headers.get("etag") ?? "";
+  const again = await proxy.get("/comments/counts.js", { headers: { "if-none-match": etag } });
+  assertEquals([again.status, again.text, again.headers.get("etag")], [304, "", etag]);
+});
