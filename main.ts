@@ -63,9 +63,9 @@ export async function main(args: readonly string[]): Promise<void> {
     servers.push(serve(config.admin, { reusePort }, createAdmin({ cache, counters, metrics, outage }), log));
     where += `, for its owner on ${urlOf("http", config.admin)}`;
   }
+  stopOnSignals(servers, save, log);
   console.log(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
-  stopOnSignals(servers, save, log);
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
   if (save === undefined) await Deno.permissions.revoke({ name: "read" });
 }

@@ -1,0 +1,90 @@
+// @ts-types="../types/std_assert.d.ts"
+import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { createStacosys } from "../stacosys.ts";
+import * as stand from "./stand_in.ts";
+
+const A = "/comments/count?token=T&url=/a/";
+
+Deno.test("Stacosys is asked for the target as it is, behind the path of its URL", async () => {
+  await using stacosys = await stand.startStandIn();
+  const ask = createStacosys({ url: `${stacosys.url}/prefix`, timeoutMs: 5_000 });
+  const target = "/comments/count?url=/%2fa/../b%20c&x=1&&y";
+  assertEquals(await ask(target), { outcome: "ok", body: '{"count":7}\n' });
+  const [seen] = stacosys.requests;
+  assertEquals([seen?.method, seen?.target], ["GET", `/prefix${target}`]);
+  assertEquals(seen?.headers.get("user-agent"), "httpfastcache");
+});
+
+for (
+  const [what, behaviour, expected] of [
+    ["is chunked", stand.chunked(7), { outcome: "ok" }],
+    ["is packed with gzip", stand.gzip(7), { outcome: "ok" }],
+    ["comes after a redirect", stand.redirectOnce(7), { outcome: "ok" }],
+    ["has status 500", stand.status("500 Internal Server Error"), { outcome: "status", status: 500 }],
+    ["has status 204", stand.status("204 No Content"), { outcome: "status", status: 204 }],
+    ["is a redirect to nowhere", stand.status("301 Moved"), { outcome: "status", status: 301 }],
+    ["is HTML", stand.html, { outcome: "body", status: 200 }],
+    ["is empty", stand.empty, { outcome: "body", status: 200 }],
+    ["is not UTF-8", stand.notUtf8, { outcome: "body", status: 200 }],
+    ["is half an object", stand.halfJson, { outcome: "body", status: 200 }],
+    ["has 50 MB", stand.fiftyMegabytes, { outcome: "body", status: 200 }],
+    ["has chunks without end", stand.endlessChunks, { outcome: "body", status: 200 }],
+    ["is a gzip bomb", stand.gzipBomb, { outcome: "body", status: 200 }],
+    ["is a redirect loop", stand.redirectLoop, { outcome: "redirect" }],
+    ["is a redirect to another host", stand.redirectTo("http://127.0.0.2:9/"), { outcome: "redirect", status: 302 }],
+    ["is a redirect to another port", stand.redirectTo("http://127.0.0.1:9/"), { outcome: "redirect", status: 302 }],
+    ["is reset in the header", stand.resetInHeader, { outcome: "network" }],
+    ["is reset in the body", stand.resetInBody, { outcome: "network" }],
+    ["is cut short", stand.cutShort, { outcome: "network" }],
+    ["does not come", stand.hang, { outcome: "timeout" }],
+    ["comes a byte a second", stand.byteASecond, { outcome: "timeout" }],
+  ] as const
+) {
+  Deno.test(`an answer that ${what} is ${expected.outcome === "ok" ? "good" : `bad: ${expected.outcome}`}`, async () => {
+    await using stacosys = await stand.startStandIn();
+    stacosys.answer(behaviour);
+    const answer = await createStacosys({ url: stacosys.url, timeoutMs: 1_000 })(A);
+    const status = answer.outcome !== "ok" && answer.status;
+    assertEquals(answer.outcome, expected.outcome);
+    if ("status" in expected) assertEquals(status, expected.status);
+  });
+}
+
+Deno.test("a Stacosys that refuses is bad, with the reason in a few words", async () => {
+  await using stacosys = await stand.startStandIn();
+  await stacosys.stop();
+  const answer = await createStacosys({ url: stacosys.url, timeoutMs: 5_000 })(A);
+  assertEquals(answer, { outcome: "network", reason: "Connection refused (os error 111)" });
+});
+
+Deno.test("each request has a connection of its own, and leaves none open", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.keptOpen(7));
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  for (let i = 0; i < 20; i++) assertEquals((await ask(A)).outcome, "ok");
+  assertEquals(new Set(stacosys.requests.map(({ connection }) => connection)).size, 20);
+  assertLessOrEqual(stacosys.connections, 1);
+});
+
+Deno.test("64 requests go to Stacosys at a time; the others wait for their turn, first come, first served", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.slowly(50, 7));
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 10_000 });
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(`/comments/count?url=/${i}/`)));
+  assertEquals(answers.filter(({ outcome }) => outcome === "ok").length, 200);
+  assertEquals(stacosys.mostOpen, 64);
+});
+
+Deno.test("who waits for a turn waits no longer than the time limit", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.hang);
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 500 });
+  const answers = await Promise.all(Array.from({ length: 70 }, (_, i) => ask(`/comments/count?url=/${i}/`)));
+  const reasons = new Map<string, number>();
+  for (const answer of answers) {
+    if (answer.outcome === "timeout") reasons.set(answer.reason, (reasons.get(answer.reason) ?? 0) + 1);
+  }
+  assertEquals([...reasons.values()].reduce((a, b) => a + b), 70);
+  stacosys.answer(stand.count(8));
+  assertEquals((await ask(A)).outcome, "ok");
+});
