@@ -199,7 +199,12 @@ function send(socket: net.Socket, bytes: string | Uint8Array): Promise<void> {
 
 /** A good count. */
 export function count(count: number): Behaviour {
-  return ({ send }) => send(ok(`{"count":${count}}\n`));
+  return body(`{"count":${count}}\n`);
+}
+
+/** Any body of ASCII, as JSON with status 200. */
+export function body(text: string): Behaviour {
+  return ({ send }) => send(ok(text));
 }
 
 /** A good count, but late. */
@@ -225,6 +230,15 @@ export function chunked(count: number): Behaviour {
     await send(header("200 OK", ["Transfer-Encoding: chunked"]) + chunk('{"count":'));
     await pause(10);
     await send(chunk(`${count}}\n`) + chunk(""));
+  };
+}
+
+/** A good count behind 60 kB of white space, all in chunks of a byte. */
+export function byteChunks(count: number): Behaviour {
+  return async ({ send }) => {
+    await send(header("200 OK", ["Transfer-Encoding: chunked"]));
+    const body = " ".repeat(60_000) + `{"count":${count}}\n`;
+    await send(Array.from(body, chunk).join("") + chunk(""));
   };
 }
 

@@ -17,6 +17,7 @@ for (
   const [name, behaviour] of Object.entries({
     gzip: does.gzip(7),
     chunked: does.chunked(7),
+    byteChunks: does.byteChunks(7),
     redirectOnce: does.redirectOnce(7),
     slowly: does.slowly(20, 7),
     "50 headers": does.headers(50),
