@@ -200,8 +200,7 @@ Deno.test("kill -9 loses no count that is older than the last sweep", async () =
   {
     await using program = await startProgram(config);
     await results(program);
-    const isSaved = async () => (await textOf(SnapshotFile)).split("url=").length > ARTICLES.length;
-    await until(isSaved, "a sweep has saved all counts", 2_000);
+    await until(() => isSaved(SnapshotFile), "a sweep has saved all counts", 2_000);
     program.process.kill("SIGKILL");
     await program.process.status;
   }
@@ -212,10 +211,12 @@ Deno.test("kill -9 loses no count that is older than the last sweep", async () =
 Deno.test("kill -9 while snapshots are written leaves a whole one", async () => {
   await using stacosys = await stand.startStandIn();
   await using folder = await makeFolder();
-  const config = { Stacosys: stacosys.url, SnapshotFile: `${folder.path}/snapshot`, SweepSeconds: 0.001 };
+  const SnapshotFile = `${folder.path}/snapshot`;
+  const config = { Stacosys: stacosys.url, SnapshotFile, SweepSeconds: 0.001 };
   for (let kills = 0; kills < 5; kills++) {
     await using program = await startProgram(config);
     await results(program);
+    await until(() => isSaved(SnapshotFile), "all counts are saved, and are saved again");
     program.process.kill("SIGKILL");
     await program.process.status;
     assertEquals(program.stderr(), "");
@@ -346,8 +347,10 @@ async function changeExpiries(file: string, expiryOf: (key: string) => number | 
   await Deno.writeTextFile(file, lines.join("\n"));
 }
 
-async function textOf(file: string): Promise<string> {
-  return await Deno.readTextFile(file).catch(() => "");
+/** Whether a snapshot has all counts. */
+async function isSaved(file: string): Promise<boolean> {
+  const text = await Deno.readTextFile(file).catch(() => "");
+  return text.split("\n[").length > ARTICLES.length;
 }
 
 async function filesIn(folder: string): Promise<string[]> {
