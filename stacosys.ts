@@ -107,17 +107,24 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   }
 }
 
+/** Reads into one buffer: Deno takes a new one of 64 KiB for each chunk, and there may be 60,000 of a byte. */
 async function readBody(response: Response): Promise<Answer> {
   const { status } = response;
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const reader = response.body?.getReader({ mode: "byob" });
+  let bytes = new Uint8Array(MAX_BODY_BYTES + 1);
   let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) return { outcome: "body", reason: "a body longer than 64 KiB", status };
-    chunks.push(chunk);
+  while (reader !== undefined) {
+    const { value, done } = await reader.read(bytes.subarray(size));
+    if (value !== undefined) bytes = new Uint8Array(value.buffer);
+    if (done) break;
+    size += value.length;
+    if (size > MAX_BODY_BYTES) {
+      await reader.cancel();
+      return { outcome: "body", reason: "a body longer than 64 KiB", status };
+    }
   }
   try {
-    const body = new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(chunks).bytes());
+    const body = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, size));
     JSON.parse(body);
     return { outcome: "ok", body };
   } catch {
