@@ -13,6 +13,7 @@ import { Cache, startSweeper } from "./cache.ts";
 import { type Address, type Config, parseConfig } from "./config.ts";
 import { createCounters } from "./counters.ts";
 import project from "./deno.json" with { type: "json" };
+import { createHandoff, type Handoff } from "./handoff.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createOutage, type Outage } from "./outage.ts";
@@ -57,13 +58,14 @@ export async function main(args: readonly string[]): Promise<void> {
 
   const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
   const { reusePort } = config;
-  const servers = [serve(config.listen, { reusePort, ...tls }, proxy, log)];
+  const handoff = reusePort ? createHandoff(proxy) : undefined;
+  const servers = [serve(config.listen, { reusePort, ...tls }, handoff?.handle ?? proxy, log)];
   let where = urlOf(tls === undefined ? "http" : "https", config.listen);
   if (config.admin !== undefined) {
     servers.push(serve(config.admin, { reusePort }, createAdmin({ cache, counters, metrics, outage }), log));
     where += `, for its owner on ${urlOf("http", config.admin)}`;
   }
-  stopOnSignals(servers, save, log);
+  stopOnSignals(servers, handoff, save, log);
   console.log(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
@@ -150,12 +152,19 @@ function urlOf(protocol: string, { hostname = "::", port }: Address): string {
 }
 
 /** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */
-function stopOnSignals(servers: readonly Deno.HttpServer[], save: (() => Promise<void>) | undefined, log: Log): void {
+function stopOnSignals(
+  servers: readonly Deno.HttpServer[],
+  handoff: Handoff | undefined,
+  save: (() => Promise<void>) | undefined,
+  log: Log,
+): void {
   let stopping = false;
   async function stop(): Promise<void> {
     if (stopping) Deno.exit(1);
     stopping = true;
+    await handoff?.calm();
     const drained = Promise.all(servers.map((server) => server.shutdown()));
+    handoff?.release();
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
     await save?.();
     Deno.exit(0);
@@ -163,8 +172,6 @@ function stopOnSignals(servers: readonly Deno.HttpServer[], save: (() => Promise
   Deno.addSignalListener("SIGINT", stop);
   if (Deno.build.os === "windows") return;
   Deno.addSignalListener("SIGTERM", stop);
-  // In a terminal it says that the terminal is gone, and nobody would see the service any more.
-  if (Deno.stdin.isTerminal()) return;
   Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
 }
 
