@@ -24,11 +24,17 @@ export interface AdminOptions {
   readonly now?: () => number;
 }
 
+/** The page is all in one file, and asks nobody but this listener. */
+const PAGE_HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+};
+
 /** Returns the handler of the owner's listener. */
 export function createAdmin({ cache, counters, metrics, outage, now = Date.now }: AdminOptions): Handler {
   const startedAt = now();
   const routes: Readonly<Record<string, { readonly method: string; readonly answer: (url: URL) => Response }>> = {
-    "/": { method: "GET", answer: () => reply(page, "text/html; charset=utf-8") },
+    "/": { method: "GET", answer: () => reply(page, "text/html; charset=utf-8", PAGE_HEADERS) },
     "/healthz": { method: "GET", answer: health },
     "/metrics": { method: "GET", answer: () => reply(metrics.text(cache), "text/plain; version=0.0.4; charset=utf-8") },
     "/purge": { method: "POST", answer: purge },
@@ -71,9 +77,9 @@ function json(value: unknown): Response {
   return reply(`${JSON.stringify(value)}\n`, "application/json");
 }
 
-function reply(body: string, type: string): Response {
+function reply(body: string, type: string, headers: Readonly<Record<string, string>> = {}): Response {
   return new Response(body, {
-    headers: { "content-type": type, "cache-control": "no-store", "x-content-type-options": "nosniff" },
+    headers: { "content-type": type, "cache-control": "no-store", "x-content-type-options": "nosniff", ...headers },
   });
 }
 
