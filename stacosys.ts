@@ -45,7 +45,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 /** Flask's own server answers one request at a time; more at once would only queue there, out of our sight. */
 const MAX_AT_ONCE = 64;
 
-/** As Go's and the browsers' clients have it. */
+/** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
 
 /** Timers count in 32 bits; a longer one would fire at once. */
@@ -85,7 +85,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
 
   async function exchange(from: string, signal: AbortSignal): Promise<Answer> {
     let location = from;
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
       const response = await fetch(location, {
         client,
         signal,
@@ -103,7 +103,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
       if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host ?? target}`, status };
       location = next.href;
     }
-    return { outcome: "redirect", reason: `more than ${MAX_REDIRECTS} redirects` };
+    return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
   }
 }
 

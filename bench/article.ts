@@ -1,0 +1,101 @@
+/**
+ * The article's test: readers over HTTPS ask for the ten counters of a page, with Flask behind all of it.
+ *
+ * @module
+ */
+
+import { measure, type Measured } from "./measure.ts";
+import { number, type Options, type PeerName, type Report, TARGETS, withSpread } from "./part.ts";
+import * as peers from "./peers.ts";
+import { alternate, quantile, ratio } from "./rounds.ts";
+
+/** As long as the article's cache kept a count. */
+const TTL_SECONDS = 300;
+
+const OWN_HTTPS = "httpfastcache, its own HTTPS";
+
+/** Measures it. */
+export async function article({ folder, wants, clients, rounds, seconds }: Options): Promise<Report> {
+  const flask = await peers.flask();
+  const setting = { folder, stacosys: flask.url, ttlSeconds: TTL_SECONDS };
+  const tls = await peers.certificate(folder);
+  const candidates: [PeerName, string, (name: string) => Promise<peers.Peer>][] = [
+    ["ours", OWN_HTTPS, (name) => peers.executable(name, setting, tls)],
+    [
+      "ours",
+      "httpfastcache behind NginX with its micro-cache",
+      async (name) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "micro-cache"),
+    ],
+    [
+      "ours",
+      "httpfastcache behind NginX",
+      async (name) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "keep-alive"),
+    ],
+    ["nginx", "NginX's own cache", (name) => peers.nginxCache(name, setting, tls)],
+    [
+      "varnish",
+      "Varnish behind NginX",
+      async (name) => peers.nginxBefore(name, setting, await peers.varnish(name, setting), "keep-alive"),
+    ],
+    [
+      "go",
+      "Go program behind NginX",
+      async (name) => peers.nginxBefore(name, setting, await peers.go(name, setting), "keep-alive"),
+    ],
+    [
+      "go",
+      "Go program behind NginX, a connection for each request",
+      async (name) => peers.nginxBefore(name, setting, await peers.go(name, setting), "a connection each"),
+    ],
+    ["flask", "Flask behind NginX", (name) => peers.nginxBefore(name, setting, flask, "a connection each")],
+  ];
+  const running = new Map<string, peers.Peer>();
+  for (const [word, name, start] of candidates) if (wants(word)) running.set(name, await start(name));
+
+  const results = await alternate("article", [...running.keys()], rounds, async (name): Promise<Measured> => {
+    const { url, pids } = peers.named(running, name);
+    return await measure(pids, { url, targets: TARGETS, clients, seconds });
+  });
+  await peers.stopAll();
+
+  const requests = (name: string) => results.get(name)?.map((of) => of.perSecond) ?? [];
+  const all = (of: readonly Measured[], field: keyof Measured) => of.map((round) => round[field]);
+  const total = (of: readonly Measured[], field: keyof Measured) => all(of, field).reduce((sum, more) => sum + more, 0);
+  const middle = (of: readonly Measured[], field: keyof Measured) => quantile(all(of, field), 0.5);
+  return {
+    title: "The article's test",
+    text:
+      `${clients} clients ask for the ten counters of a page over HTTPS, for ${rounds * seconds} s a row; counts are ` +
+      `fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s is an error. CPU and memory are those of ` +
+      "the cache and of NginX in front of it.",
+    head: [
+      "",
+      "response time, ms: minimum > mean > maximum",
+      "requests",
+      "requests/s",
+      "own HTTPS ÷ it",
+      "errors",
+      "CPU, µs a request",
+      "memory, MB",
+    ],
+    rows: [...results].map(([name, of]) => [
+      name,
+      `${number(Math.min(...all(of, "min")))} > ${number(middle(of, "mean"))} > ${number(Math.max(...all(of, "max")))}`,
+      total(of, "requests").toLocaleString("en"),
+      number(middle(of, "perSecond")),
+      name === OWN_HTTPS ? "1" : withSpread(ratio(requests(OWN_HTTPS), requests(name))),
+      `${total(of, "errors")}`,
+      number(middle(of, "cpuMicros")),
+      number(Math.max(...all(of, "rss"))),
+    ]),
+    chart: {
+      title: "The article's test, over HTTPS",
+      unit: "requests/s",
+      bars: [...results].map(([name, of]) => ({
+        name,
+        value: middle(of, "perSecond"),
+        ours: name.startsWith("httpfastcache"),
+      })),
+    },
+  };
+}

@@ -1,0 +1,361 @@
+/**
+ * What is measured: each peer is started on a port of its own, pinned to its core, and ended with all it started.
+ *
+ * @module
+ */
+
+import project from "../deno.json" with { type: "json" };
+import { PEER_CORE } from "./measure.ts";
+import type { PeerName } from "./part.ts";
+
+/** A running peer. */
+export interface Peer {
+  readonly name: string;
+  /** Where it serves, without a slash at the end. */
+  readonly url: string;
+  /** The processes that count as it, with their descendants. */
+  readonly pids: readonly number[];
+}
+
+/** Where a peer keeps what it needs, and what it stands in front of. */
+export interface Setting {
+  /** A folder that is removed at the end. */
+  readonly folder: string;
+  /** The URL of Stacosys. */
+  readonly stacosys: string;
+  /** How long counts are fresh, in seconds. */
+  readonly ttlSeconds: number;
+}
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const children: Deno.ChildProcess[] = [];
+
+/** The file that `deno task compile` makes. */
+export const EXECUTABLE = `${ROOT}dist/httpfastcache`;
+
+/** What the benchmark runs besides Deno, the packages of Debian that have it, and for which peer; none: for all. */
+export const PROGRAMS: readonly { readonly program: string; readonly packages: string; readonly peer?: PeerName }[] = [
+  { program: "wrk", packages: "wrk" },
+  { program: "taskset", packages: "util-linux" },
+  { program: "openssl", packages: "openssl" },
+  { program: "nginx", packages: "nginx-light" },
+  { program: "varnishd", packages: "varnish", peer: "varnish" },
+  { program: "go", packages: "golang-go golang-github-patrickmn-go-cache-dev", peer: "go" },
+  { program: "flask", packages: "python3-flask" },
+];
+
+/** Starts a process on the peers' core. It is ended by {@linkcode stopAll}. */
+export function start(command: readonly string[], options: Deno.CommandOptions = {}): number {
+  const child = new Deno.Command("taskset", {
+    args: ["-c", PEER_CORE, ...command],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    ...options,
+  }).spawn();
+  children.push(child);
+  return child.pid;
+}
+
+/** Ends everything that was started. */
+export async function stopAll(): Promise<void> {
+  kill("SIGTERM");
+  const late = setTimeout(() => kill("SIGKILL"), 3_000);
+  await Promise.all(children.map((child) => child.status));
+  clearTimeout(late);
+  children.length = 0;
+}
+
+function kill(signal: Deno.Signal): void {
+  for (const child of children) {
+    try {
+      child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
+
+/** A port that nobody listens on just now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Stacosys itself: Flask over SQLite. */
+export async function flask(): Promise<Peer> {
+  const port = freePort();
+  const pid = start(["/usr/bin/python3", `${ROOT}bench/peers/stacosys.py`, `${port}`]);
+  return await ready({ name: "Flask", url: `http://127.0.0.1:${port}`, pids: [pid] });
+}
+
+/** This program as its executable, with more keys of its configuration if need be. */
+export async function executable(
+  name: string,
+  setting: Setting,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Peer> {
+  const config = { ...configFor(setting), ...more };
+  const file = await write(setting, config);
+  const pid = start([EXECUTABLE, "--config", file]);
+  const protocol = more["TlsCertFile"] === undefined ? "http" : "https";
+  return await ready({ name, url: `${protocol}://${config.HostPort}`, pids: [pid] });
+}
+
+/** A configuration, as this program and the Go program understand it. */
+export interface PeerConfig {
+  readonly HostPort: string;
+  readonly Stacosys: string;
+  readonly CorsOrigin: string;
+  readonly TtlSeconds: number;
+}
+
+/** The configuration of a setting, with a free port. */
+export function configFor({ stacosys, ttlSeconds }: Setting): PeerConfig {
+  const CorsOrigin = "https://blog.example.org";
+  return { HostPort: `127.0.0.1:${freePort()}`, Stacosys: stacosys, CorsOrigin, TtlSeconds: ttlSeconds };
+}
+
+async function write({ folder }: Setting, config: PeerConfig): Promise<string> {
+  const file = `${folder}/${config.HostPort}.json`;
+  await Deno.writeTextFile(file, JSON.stringify(config));
+  return file;
+}
+
+/** The service as `deno task start` runs it, with the demo in the same process. */
+export async function task(name: string, setting: Setting): Promise<Peer> {
+  const cwd = `${setting.folder}/task`;
+  await Deno.mkdir(cwd);
+  const config = { ...configFor(setting), Stacosys: `http://127.0.0.1:${freePort()}` };
+  await Deno.writeTextFile(`${cwd}/config.json`, JSON.stringify(config));
+  const [deno = "", ...args] = project.tasks.start.command.replace("demo/", `${ROOT}demo/`).split(" ");
+  if (deno !== "deno") throw new Error(`expected the task start to run deno, got ${deno}`);
+  return await ready({ name, url: `http://${config.HostPort}`, pids: [start([Deno.execPath(), ...args], { cwd })] });
+}
+
+/** A `Deno.serve` that does nothing but answer, with the headers of a hit. */
+export async function bare(name: string): Promise<Peer> {
+  const port = freePort();
+  const pid = start([Deno.execPath(), "run", "--no-prompt", "--allow-net", `${ROOT}bench/peers/bare.ts`, `${port}`]);
+  return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
+}
+
+/** The Go program that this one replaces; counts are fresh for five minutes, whatever the setting says. */
+export async function go(name: string, setting: Setting, binary = "go-peer"): Promise<Peer> {
+  const config = configFor(setting);
+  const pid = start([`${setting.folder}/${binary}`, "--config", await write(setting, config)]);
+  return await ready({ name, url: `http://${config.HostPort}`, pids: [pid] });
+}
+
+/** Builds the Go program into a folder: as `go-peer`, and as `go-peer-1s`, whose counts are fresh for a second. */
+export async function buildGo(folder: string): Promise<void> {
+  const source = await Deno.readTextFile(`${ROOT}bench/peers/go/main.go`);
+  const builds = { "go-peer": source, "go-peer-1s": source.replace("5*time.Minute", "time.Second") };
+  for (const [name, text] of Object.entries(builds)) {
+    await Deno.writeTextFile(`${folder}/${name}.go`, text);
+    const { success, stderr } = await new Deno.Command("go", {
+      args: ["build", "-o", `${folder}/${name}`, `${folder}/${name}.go`],
+      env: { GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOCACHE: `${folder}/go-build`, GOFLAGS: "" },
+    }).output();
+    if (!success) throw new Error(`cannot build the Go program: ${new TextDecoder().decode(stderr)}`);
+  }
+}
+
+/** Varnish with a cache in memory. */
+export async function varnish(name: string, { folder, stacosys, ttlSeconds }: Setting): Promise<Peer> {
+  const port = freePort();
+  const { hostname, port: behind } = new URL(stacosys);
+  const vcl = `${folder}/${port}.vcl`;
+  await Deno.writeTextFile(
+    vcl,
+    `vcl 4.1;
+backend default { .host = "${hostname}"; .port = "${behind}"; }
+sub vcl_backend_response {
+  set beresp.ttl = ${ttlSeconds}s;
+  set beresp.http.Access-Control-Allow-Origin = "https://blog.example.org";
+}
+`,
+  );
+  const work = `${folder}/${port}.varnish`;
+  const pid = start(["varnishd", "-F", "-a", `127.0.0.1:${port}`, "-f", vcl, "-n", work, "-s", "malloc,64m"]);
+  return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
+}
+
+/** NginX with one worker and a site. */
+export async function nginx(
+  name: string,
+  folder: string,
+  port: number,
+  site: string,
+  protocol = "http",
+): Promise<Peer> {
+  const conf = `${folder}/nginx-${port}.conf`;
+  await Deno.mkdir(`${folder}/nginx-${port}`);
+  await Deno.writeTextFile(
+    conf,
+    `worker_processes 1;
+worker_rlimit_nofile 8192;
+daemon off;
+pid ${folder}/nginx-${port}.pid;
+error_log ${folder}/nginx-${port}.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_requests 1000000;
+  proxy_temp_path ${folder}/nginx-${port}/proxy;
+  client_body_temp_path ${folder}/nginx-${port}/body;
+  fastcgi_temp_path ${folder}/nginx-${port}/fastcgi;
+  uwsgi_temp_path ${folder}/nginx-${port}/uwsgi;
+  scgi_temp_path ${folder}/nginx-${port}/scgi;
+${site}
+}
+`,
+  );
+  return await ready({ name, url: `${protocol}://127.0.0.1:${port}`, pids: [start(["nginx", "-c", conf])] });
+}
+
+/** NginX's own cache, as one would set it up in place of the Go program. */
+export async function nginxCache(
+  name: string,
+  setting: Setting,
+  tls?: Certificate,
+  more = "",
+): Promise<Peer> {
+  const port = freePort();
+  const { folder, stacosys, ttlSeconds } = setting;
+  return await nginx(
+    name,
+    folder,
+    port,
+    `  proxy_cache_path ${folder}/cache-${port} keys_zone=counts:1m use_temp_path=off;
+  server {
+    ${tls === undefined ? `listen 127.0.0.1:${port};` : `listen 127.0.0.1:${port} ssl; ${certificateOf(tls)}`}
+    location = /comments/count {
+      proxy_pass ${stacosys};
+      proxy_cache counts;
+      proxy_cache_key $request_uri;
+      proxy_cache_valid 200 ${ttlSeconds}s;
+      add_header Access-Control-Allow-Origin https://blog.example.org;
+      ${more}
+    }
+  }`,
+    tls === undefined ? "http" : "https",
+  );
+}
+
+/** NginX that caches nothing, as it has nothing to fetch. */
+export async function nginxReturn(name: string, { folder }: Setting): Promise<Peer> {
+  const port = freePort();
+  return await nginx(
+    name,
+    folder,
+    port,
+    `  server {
+    listen 127.0.0.1:${port};
+    location / {
+      default_type application/json;
+      add_header Access-Control-Allow-Origin https://blog.example.org;
+      return 200 '{"count":7}\\n';
+    }
+  }`,
+  );
+}
+
+/**
+ * NginX with HTTPS before a peer, by the site of deploy/nginx.conf: with its micro-cache or without, or with a
+ * new connection to the peer for each request.
+ */
+export async function nginxBefore(
+  name: string,
+  { folder }: Setting,
+  peer: Peer,
+  how: "micro-cache" | "keep-alive" | "a connection each",
+): Promise<Peer> {
+  const port = freePort();
+  const { host } = new URL(peer.url);
+  let site = await Deno.readTextFile(`${ROOT}deploy/nginx.conf`);
+  site = site
+    .replace(/server \{\s+listen 80;[^}]*\}/, "")
+    .replaceAll("127.0.0.1:8101", host)
+    .replace("listen 443 ssl http2;", `listen 127.0.0.1:${port} ssl http2;`)
+    .replace(/listen \[::\]:443[^;]*;/, "")
+    .replace(/ssl_certificate [^;]*;\s*ssl_certificate_key [^;]*;/, certificateOf(filesIn(folder)))
+    .replace("/var/cache/nginx-comments", `${folder}/cache-${port}`);
+  if (how !== "micro-cache") site = site.replace("proxy_cache comments;", "proxy_cache off;");
+  if (how === "a connection each") {
+    site = site.replace(
+      /proxy_pass http:\/\/httpfastcache;[^}]*?proxy_read_timeout/,
+      `proxy_pass ${peer.url}; proxy_read_timeout`,
+    );
+  }
+  const front = await nginx(name, folder, port, site, "https");
+  return { ...front, pids: [...front.pids, ...peer.pids] };
+}
+
+/** A certificate and its key, by the names of our configuration. */
+export type Certificate = { readonly TlsCertFile: string; readonly TlsKeyFile: string };
+
+/** Makes a certificate, as Let's Encrypt does by default: for an elliptic curve. */
+export async function certificate(folder: string): Promise<Certificate> {
+  const files = filesIn(folder);
+  const { success, stderr } = await new Deno.Command("openssl", {
+    args: [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "90"],
+      ...["-subj", "/CN=comments.example.org", "-out", files.TlsCertFile, "-keyout", files.TlsKeyFile],
+    ],
+  }).output();
+  if (!success) throw new Error(`cannot make a certificate: ${new TextDecoder().decode(stderr)}`);
+  return files;
+}
+
+function filesIn(folder: string): Certificate {
+  return { TlsCertFile: `${folder}/cert.pem`, TlsKeyFile: `${folder}/key.pem` };
+}
+
+function certificateOf({ TlsCertFile, TlsKeyFile }: Certificate): string {
+  return `ssl_certificate ${TlsCertFile}; ssl_certificate_key ${TlsKeyFile};`;
+}
+
+/** A Stacosys that costs nothing to ask and counts who does. */
+export interface Upstream extends AsyncDisposable {
+  readonly url: string;
+  readonly asked: number;
+}
+
+/** Starts one, in this process. */
+export function upstream(delayMs = 0): Upstream {
+  let asked = 0;
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async () => {
+    asked++;
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    return new Response('{"count":7}\n', { headers: { "content-type": "application/json" } });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    get asked() {
+      return asked;
+    },
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** The peer of that name. */
+export function named(running: ReadonlyMap<string, Peer>, name: string): Peer {
+  const peer = running.get(name);
+  if (peer === undefined) throw new Error(`${name} is not running`);
+  return peer;
+}
+
+/** Waits until a peer answers, and gives it back. */
+export async function ready(peer: Peer): Promise<Peer> {
+  for (const end = Date.now() + 20_000;;) {
+    const { hostname, port } = new URL(peer.url);
+    try {
+      using _ = await Deno.connect({ hostname, port: Number(port) });
+      return peer;
+    } catch (error) {
+      if (Date.now() > end) throw new Error(`${peer.name} does not listen on ${peer.url}: ${error}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * From the start of the executable to its first answer.
+ *
+ * @module
+ */
+
+import { PEER_CORE, usage } from "./measure.ts";
+import { number, type Options, type Report, TARGETS, withSpread } from "./part.ts";
+import * as peers from "./peers.ts";
+import { alternate, quantile, spread } from "./rounds.ts";
+
+const STARTS = 10;
+
+interface Start {
+  readonly ms: number;
+  readonly rss: number;
+}
+
+/** Measures it. */
+export async function start({ folder, wants }: Options): Promise<Report> {
+  await using stacosys = peers.upstream();
+  const names = ["httpfastcache", "httpfastcache, first start"];
+  if (wants("go")) names.push("Go program");
+  const results = await alternate("start", names, STARTS, async (name): Promise<Start> => {
+    const config = peers.configFor({ folder, stacosys: stacosys.url, ttlSeconds: 300 });
+    const file = `${folder}/start.json`;
+    await Deno.writeTextFile(file, JSON.stringify(config));
+    const program = name === "Go program" ? `${folder}/go-peer` : peers.EXECUTABLE;
+    // The first start unpacks; the others find what it has unpacked.
+    const cache = await Deno.makeTempDir({ dir: folder });
+    const env = name.endsWith("first start") ? { XDG_CACHE_HOME: cache } : {};
+    return await firstAnswer([program, "--config", file], `http://${config.HostPort}${TARGETS[0]}`, env);
+  });
+  return {
+    title: "Start",
+    text:
+      `From exec to the first answer, a miss, and the memory then; ${STARTS} starts each. A first start unpacks the ` +
+      "self-extracting executable.",
+    head: ["", "first answer, ms", "memory then, MB"],
+    rows: [...results].map(([name, starts]) => [
+      name,
+      withSpread(spread(starts.map(({ ms }) => ms))),
+      number(quantile(starts.map(({ rss }) => rss), 0.5)),
+    ]),
+  };
+}
+
+async function firstAnswer(command: readonly string[], url: string, env: Record<string, string>): Promise<Start> {
+  const start = performance.now();
+  const child = new Deno.Command("taskset", {
+    args: ["-c", PEER_CORE, ...command],
+    env,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    while (true) {
+      try {
+        await (await fetch(url)).text();
+        break;
+      } catch (error) {
+        if (performance.now() - start > 20_000) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
+    return { ms: performance.now() - start, rss: (await usage([child.pid])).rss };
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+}
