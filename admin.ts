@@ -69,7 +69,9 @@ export function createAdmin({ cache, counters, metrics, outage, now = Date.now }
     // A slip in the name must not empty the cache.
     const strange = [...searchParams.keys()].find((name) => name !== "url");
     if (strange !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${strange}`);
-    return json({ purged: counters.purge(searchParams.get("url") ?? undefined) });
+    const urls = searchParams.getAll("url");
+    if (urls.length > 1) return refuse(STATUS_CODE.BadRequest, `400 expected one url, got ${urls.length}`);
+    return json({ purged: counters.purge(urls[0]) });
   }
 }
 

@@ -42,6 +42,9 @@ export interface StacosysOptions {
 /** A counter has some 12 bytes; anything longer than this is none. */
 const MAX_BODY_BYTES = 64 * 1024;
 
+/** What all but strange answers fit into. */
+const FIRST_BODY_BYTES = 256;
+
 /** Flask's own server answers one request at a time; more at once would only queue there, out of our sight. */
 const MAX_AT_ONCE = 64;
 
@@ -107,13 +110,14 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   }
 }
 
-/** Reads into one buffer: Deno takes a new one of 64 KiB for each chunk, and there may be 60,000 of a byte. */
+/** Reads into one buffer that grows: Deno takes 64 KiB for each chunk, and there may be 60,000 chunks of a byte. */
 async function readBody(response: Response): Promise<Answer> {
   const { status } = response;
   const reader = response.body?.getReader({ mode: "byob" });
-  let bytes = new Uint8Array(MAX_BODY_BYTES + 1);
+  let bytes = new Uint8Array(FIRST_BODY_BYTES);
   let size = 0;
   while (reader !== undefined) {
+    if (size === bytes.length) bytes = new Uint8Array(bytes.buffer.transfer(2 * size));
     const { value, done } = await reader.read(bytes.subarray(size));
     if (value !== undefined) bytes = new Uint8Array(value.buffer);
     if (done) break;

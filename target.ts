@@ -5,9 +5,10 @@
  * @module
  */
 
-/** The target of a URL. Slicing it off costs a tenth of what a `URL` object does. */
+/** The target of an http or https URL. Slicing it off costs a tenth of what a `URL` object does. */
 export function targetOf(url: string): string {
-  return url.slice(url.indexOf("/", "http://".length));
+  // A host has one character at least, so that the search may begin behind the longer of the two.
+  return url.slice(url.indexOf("/", "https://".length));
 }
 
 /** The path of a target. */

@@ -16,6 +16,8 @@ export type Report = (key: "TlsCertFile" | "TlsKeyFile", text: string) => void;
 /** A certificate that ends sooner than this should have been renewed. */
 const SOON_MS = 14 * 86_400_000;
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
+
 /**
  * Reads a certificate, or a chain that begins with it, and its key.
  *
@@ -31,7 +33,10 @@ export async function readCertificate(
 ): Promise<Certificate | undefined> {
   // It takes 35 ms to load, which only those who use HTTPS should wait for.
   const { createPrivateKey, X509Certificate } = await import("node:crypto");
-  const cert = read("TlsCertFile", files.cert, "a certificate in PEM", (pem) => new X509Certificate(pem));
+  const cert = read("TlsCertFile", files.cert, "a certificate in PEM", (pem) => {
+    const chain = (pem.match(CERTIFICATES) ?? [pem]).map((one) => new X509Certificate(one));
+    return chain[0] ?? new X509Certificate(pem);
+  });
   const key = read("TlsKeyFile", files.key, "a private key in PEM, without a passphrase", createPrivateKey);
   if (cert === undefined || key === undefined) return undefined;
 
@@ -50,6 +55,13 @@ export async function readCertificate(
       "a certificate that is valid",
       `${files.cert}, which does not begin before ${new Date(cert.made.validFrom).toISOString()}`,
     );
+  }
+  try {
+    // The last word has the library that will use them, and that takes neither short keys nor every curve.
+    Deno.createHttpClient({ cert: cert.pem, key: key.pem }).close();
+  } catch (error) {
+    const got = `${files.cert} (${error instanceof Error ? error.message : error})`;
+    return report(fault, "TlsCertFile", "a certificate and key that TLS takes", got);
   }
   if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} ends ${until}; renew it`);
   return { cert: cert.pem, key: key.pem };

@@ -257,10 +257,11 @@ Deno.test("a purge reaches the stale count, too", async () => {
   assertEquals((await service.count("/a/")).status, 404);
 });
 
-Deno.test("a purge with a slip in its parameter is 400, and removes nothing", async () => {
+Deno.test("a purge with a slip in its parameters is 400, and removes nothing", async () => {
   await using service = await serve();
   await service.count("/a/");
   assertEquals(brief(await service.own("POST", "/purge?ulr=/a/")), "400 400 expected url, got ulr");
+  assertEquals(brief(await service.own("POST", "/purge?url=/a/&url=/b/")), "400 400 expected one url, got 2");
   assertEquals(service.cache.size, 1);
 });
 
