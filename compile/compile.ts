@@ -10,15 +10,18 @@ import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { writeSelfExtracting } from "./self_extracting.ts";
 
-/** Flags of V8 that the program runs with, whichever kind of file it is in. */
-const V8_FLAGS: readonly string[] = [];
+/**
+ * Flags of V8 that the program runs with, whichever kind of file it is in. After 230,000 made-up URLs it holds 88 MB with
+ * them where it held 150; a hit costs the same, and `--optimize-for-size` made a miss cost a quarter more.
+ */
+export const V8_FLAGS = "--max-semi-space-size=4,--heap-growing-percent=20";
 
 /** What the program may do, and what it needs of the runtime. */
 const OPTIONS = [
   "--no-prompt",
   ...["--allow-net", "--allow-read", "--allow-write"],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
-  ...V8_FLAGS.length === 0 ? [] : [`--v8-flags=${V8_FLAGS.join(",")}`],
+  `--v8-flags=${V8_FLAGS}`,
 ];
 
 /** Where npm keeps the runtime for other machines. */

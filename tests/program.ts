@@ -4,6 +4,8 @@
  * @module
  */
 
+import { V8_FLAGS } from "../compile/compile.ts";
+
 /** A process of the program. Disposing of it ends it and removes its folder. */
 export interface Program extends AsyncDisposable {
   /** Where it serves readers, without a slash at the end. */
@@ -29,6 +31,7 @@ export const FROM_SOURCE: readonly string[] = [
   "run",
   "--no-prompt",
   "--unstable-net",
+  `--v8-flags=${V8_FLAGS}`,
   "--allow-net",
   "--allow-read",
   "--allow-write",
