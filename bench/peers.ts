@@ -200,6 +200,9 @@ pid ${folder}/nginx-${port}.pid;
 error_log ${folder}/nginx-${port}.log;
 events { worker_connections 4096; }
 http {
+  # As in Debian's nginx.conf, but for the log.
+  sendfile on;
+  tcp_nopush on;
   access_log off;
   keepalive_requests 1000000;
   proxy_temp_path ${folder}/nginx-${port}/proxy;
