@@ -38,12 +38,14 @@ export function createOutage(log: Log, now: () => number = Date.now): Outage {
         stacosys = "up";
         return;
       }
-      lastError = { reason: answer.reason, at: now() };
+      // It may quote Stacosys, whose headers may be long.
+      const reason = shorten(answer.reason);
+      lastError = { reason, at: now() };
       if (stacosys === "down") return;
       stacosys = "down";
       since = now();
       felt = { stale: 0, error: 0 };
-      log("warning", `Stacosys fails: ${answer.reason}, asked for ${shorten(target)}`);
+      log("warning", `Stacosys fails: ${reason}, asked for ${shorten(target)}`);
     },
     felt(by) {
       felt[by]++;
@@ -59,6 +61,6 @@ export function createOutage(log: Log, now: () => number = Date.now): Outage {
   }
 }
 
-function shorten(target: string): string {
-  return target.length <= 200 ? target : `${target.slice(0, 199)}…`;
+function shorten(text: string): string {
+  return text.length <= 200 ? text : `${text.slice(0, 199)}…`;
 }

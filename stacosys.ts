@@ -103,7 +103,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
         return { outcome: "status", reason: `status ${status}`, status };
       }
       const next = URL.parse(target, location);
-      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host ?? target}`, status };
+      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || target}`, status };
       location = next.href;
     }
     return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
@@ -177,5 +177,5 @@ function createTurns(atOnce: number) {
 function innermost(error: unknown): string {
   while (error instanceof Error && error.cause !== undefined) error = error.cause;
   const message = error instanceof Error ? error.message : String(error);
-  return message.slice(message.lastIndexOf(": ") + 2);
+  return message.replace(/^.*: /s, "");
 }

@@ -64,4 +64,7 @@ Deno.test("an outage is one line when it begins and one when it ends, whatever l
 
   outage.answered(`/${"x".repeat(8_000)}`, bad);
   assertEquals(lines[2], `warning Stacosys fails: no answer within 10 s, asked for /${"x".repeat(198)}…`);
+  outage.answered("/a", good);
+  outage.answered("/a", { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
+  assertEquals(lines[4], `warning Stacosys fails: a redirect to ${"y".repeat(185)}…, asked for /a`);
 });

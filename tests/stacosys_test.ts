@@ -50,11 +50,19 @@ for (
   });
 }
 
-Deno.test("a Stacosys that refuses is bad, with the reason in a few words", async () => {
+Deno.test("what goes wrong on the wire has a reason in a few words", async () => {
   await using stacosys = await stand.startStandIn();
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  async function reasonFor(behaviour: stand.Behaviour): Promise<string> {
+    stacosys.answer(behaviour);
+    const answer = await ask(A);
+    return answer.outcome === "ok" ? "" : answer.reason;
+  }
+  assertEquals(await reasonFor(stand.resetInHeader), "Connection reset by peer (os error 104)");
+  assertEquals(await reasonFor(stand.headers(100)), "message head is too large");
+  assertEquals(await reasonFor(stand.redirectTo("file:///etc/passwd")), "a redirect to file:///etc/passwd");
   await stacosys.stop();
-  const answer = await createStacosys({ url: stacosys.url, timeoutMs: 5_000 })(A);
-  assertEquals(answer, { outcome: "network", reason: "Connection refused (os error 111)" });
+  assertEquals(await reasonFor(stand.hang), "Connection refused (os error 111)");
 });
 
 Deno.test("each request has a connection of its own, and leaves none open", async () => {
