@@ -34,7 +34,11 @@ export function createLog(write: (line: string) => void = console.error, now: ()
     allowance--;
     const omission = leftOut === 0 ? "" : ` (${leftOut} lines left out before this one)`;
     leftOut = 0;
-    write(`${new Date(now()).toISOString()} ${level} ${escapeControls(text)}${omission}`);
+    try {
+      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(text)}${omission}`);
+    } catch {
+      // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
+    }
   };
 }
 

@@ -41,7 +41,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const { file, check } = parseCommandLine(args);
   const { config, text, tls } = await readConfig(file);
   if (check) end(`${file}: good`);
-  console.log(`config: ${text}`);
+  say(`config: ${text}`);
 
   const log = createLog();
   surviveFaults(log);
@@ -66,7 +66,7 @@ export async function main(args: readonly string[]): Promise<void> {
     where += `, for its owner on ${urlOf("http", config.admin)}`;
   }
   stopOnSignals(servers, handoff, save, log);
-  console.log(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
+  say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
   if (save === undefined) await Deno.permissions.revoke({ name: "read" });
@@ -104,7 +104,7 @@ async function readConfig(file: string): Promise<{ config: Config; text: string;
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
     (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
   );
-  for (const warning of warnings) console.warn(`warning: ${warning}`);
+  for (const warning of warnings) say(`warning: ${warning}`, console.warn);
   return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { config, text, tls };
 }
 
@@ -195,6 +195,15 @@ function reason(error: unknown): string {
 function inFull(error: unknown): string {
   const text = error instanceof Error ? error.stack ?? error.message : String(error);
   return text.replaceAll(/\s+/g, " ");
+}
+
+/** Tells the owner what he may like to know. */
+function say(text: string, write = console.log): void {
+  try {
+    write(text);
+  } catch {
+    // It may go to a disk that is full. Readers are served all the same.
+  }
 }
 
 function end(text: string): never {

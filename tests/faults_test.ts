@@ -22,7 +22,7 @@ import { createOutage } from "../outage.ts";
 import { createProxy } from "../proxy.ts";
 import { createStacosys } from "../stacosys.ts";
 import { canTellMemory, memoryOf } from "./memory.ts";
-import { type Program, startProgram } from "./program.ts";
+import { FROM_SOURCE, type Program, startProgram } from "./program.ts";
 import { type Answer, ask, brief, received } from "./reader.ts";
 import * as stand from "./stand_in.ts";
 import { until } from "./until.ts";
@@ -373,6 +373,20 @@ Deno.test("neither a reader's URL nor Stacosys' answer brings a control characte
   assertStringIncludes(program.stderr(), "a redirect to http://\\u009b2J\\u0085/");
   assertStringIncludes(program.stderr(), "url=/\\u009b2J\\u0085/\n");
   for (const line of log(program)) assert(!/\p{Cc}/u.test(line), line);
+});
+
+Deno.test({
+  name: `what the program says may go to a disk that is full, and readers are served all the same${NEEDS_LINUX}`,
+  ignore: !canTellMemory,
+  async fn() {
+    await using stacosys = await stand.startStandIn();
+    const command = ["sh", "-c", `echo listening on; exec "$0" "$@" > /dev/full 2>&1`, ...FROM_SOURCE];
+    await using program = await startProgram({ Stacosys: stacosys.url, Unknown: 1 }, command);
+    stacosys.answer(stand.html);
+    await until(() => ask(program, "/a/").then(({ status }) => status === 404, () => false), "a fault is to be logged");
+    stacosys.answer(stand.count(8));
+    await until(async () => brief(await ask(program, "/a/")) === '200 {"count":8}', "the count is right", 3_000);
+  },
 });
 
 /** The program's parts put together as main.ts does it, but for the process, and with a clock that stands still. */

@@ -35,6 +35,13 @@ Deno.test("lines never flood: after thirty there is one a minute, which tells ho
   assertEquals(lines.length, 31 + 30);
 });
 
+Deno.test("a line that cannot be written fails nobody", () => {
+  const log = createLog(() => {
+    throw new Error("No space left on device (os error 28)");
+  });
+  log("info", "all is well");
+});
+
 Deno.test("an outage is one line when it begins and one when it ends, whatever lies between", () => {
   const clock = { now: 0 };
   const lines: string[] = [];
