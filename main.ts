@@ -36,6 +36,9 @@ Caches the comment counters of Stacosys.
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
+/** How soon a listener is replaced that has broken. */
+const RELISTEN_MS = 500;
+
 /** Runs the program. What keeps it from starting is one line on stderr for each fault, and ends it with status 1. */
 export async function main(args: readonly string[]): Promise<void> {
   const { file, check } = parseCommandLine(args);
@@ -119,12 +122,15 @@ function watch(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   };
 }
 
+/** What listens until it is shut down. */
+type Server = Pick<Deno.HttpServer, "shutdown">;
+
 function serve(
   { hostname, port }: Address,
   how: { reusePort: boolean; cert?: string; key?: string },
   handler: Handler,
   log: Log,
-): Deno.HttpServer {
+): Server {
   const options = {
     ...how,
     port,
@@ -134,7 +140,7 @@ function serve(
       return new Response("500 internal server error\n", { status: STATUS_CODE.InternalServerError });
     },
   };
-  try {
+  function listen(): Deno.HttpServer {
     try {
       return Deno.serve({ ...options, hostname: hostname ?? "::" }, handler);
     } catch (error) {
@@ -142,9 +148,40 @@ function serve(
       if (hostname !== undefined || error instanceof Deno.errors.AddrInUse) throw error;
       return Deno.serve({ ...options, hostname: "0.0.0.0" }, handler);
     }
+  }
+  try {
+    return keepListening(listen, log);
   } catch (error) {
     return fail(`${project.name}: cannot listen on ${hostname ?? ""}:${port}: ${reason(error)}`);
   }
+}
+
+/**
+ * Listens again whenever a server has given up. `Deno.serve` does so at the first connection that it cannot accept, for
+ * example because too many files are open. Its idle connections are closed then, which makes room.
+ */
+function keepListening(listen: () => Deno.HttpServer, log: Log): Server {
+  let server = listen();
+  let stopping = false;
+  async function relisten(): Promise<void> {
+    while (!stopping) {
+      try {
+        await server.finished;
+      } catch (error) {
+        log("error", `a connection could not be accepted, idle ones are closed: ${reason(error)}`);
+        server.shutdown();
+        await new Promise((resolve) => setTimeout(resolve, RELISTEN_MS));
+        if (!stopping) server = listen();
+      }
+    }
+  }
+  relisten();
+  return {
+    shutdown() {
+      stopping = true;
+      return server.shutdown();
+    },
+  };
 }
 
 function urlOf(protocol: string, { hostname = "::", port }: Address): string {
@@ -153,7 +190,7 @@ function urlOf(protocol: string, { hostname = "::", port }: Address): string {
 
 /** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */
 function stopOnSignals(
-  servers: readonly Deno.HttpServer[],
+  servers: readonly Server[],
   handoff: Handoff | undefined,
   save: (() => Promise<void>) | undefined,
   log: Log,

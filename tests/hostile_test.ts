@@ -7,7 +7,7 @@
 
 import { Buffer } from "node:buffer";
 // @ts-types="../types/std_assert.d.ts"
-import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { makeFolder } from "./folder.ts";
 import { canTellMemory, memoryOf } from "./memory.ts";
 import { type Ended, freePort, FROM_SOURCE, type Program, runProgram, startProgram } from "./program.ts";
@@ -70,6 +70,25 @@ Deno.test("a thousand idle connections keep nobody waiting", async () => {
   });
   // Measured: 80 ms.
   assertLess(slowest, 1_000);
+});
+
+Deno.test({
+  name: `more connections than files may be open end the idle ones, not the service nor its counts${NEEDS_LINUX}`,
+  ignore: !canTellMemory,
+  async fn() {
+    await using stacosys = await startStandIn();
+    const command = ["sh", "-c", `ulimit -n 100; exec "$0" "$@"`, ...FROM_SOURCE];
+    await using program = await startProgram({ Stacosys: stacosys.url }, command);
+    const read = () => ask(program, "/a/").then(brief, () => "nothing");
+    assertEquals(await read(), '200 {"count":7}');
+    using crowd = new DisposableStack();
+    await assertRejects(async () => {
+      while (true) crowd.adopt(await connect(program), close);
+    });
+    await until(async () => await read() === '200 {"count":7}', "the service listens again");
+    assertEquals(stacosys.requests.length, 1);
+    assertMatch(program.stderr(), /^(\S+ error a connection could not be accepted, idle ones are closed: .*\n)+$/);
+  },
 });
 
 Deno.test("five hundred readers who send a byte a second keep nobody waiting", async () => {
