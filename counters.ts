@@ -36,6 +36,12 @@ export interface Lookup {
 /** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
 const MAX_TARGET_LENGTH = 8 * 1024;
 
+/**
+ * How many requests to Stacosys there may be, most of them waiting for their turn. Flask answers some 700 a second, so
+ * that more would wait in vain; and a thousand readers, each with a batch of a hundred made-up counts, took 480 MB.
+ */
+const MAX_FLIGHTS = 5_000;
+
 /** How long Stacosys is left in peace about a key after it failed to answer. */
 const BREATHING_SPACE_MS = 1_000;
 
@@ -61,10 +67,11 @@ export function createCounters(options: CountersOptions): Counters {
   async function miss(target: string): Promise<Lookup> {
     if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", cacheStatus: "detail=too-long" };
     const known = cache.getStale(target);
-    if (failures.get(target) !== undefined) return failed(known);
+    const flying = flights.get(target);
+    const crowded = flying === undefined && flights.size >= MAX_FLIGHTS;
+    if (crowded || failures.get(target) !== undefined) return failed(known);
 
     const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
-    const flying = flights.get(target);
     const flight = flying ?? fly(target);
     if (known !== undefined && now() < known.expiresAt + staleWhileRevalidateMs) {
       return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };

@@ -121,6 +121,22 @@ Deno.test("whose count is known does not wait long for a Stacosys that is known 
   asked[2]?.answer(GOOD);
 });
 
+Deno.test("when 5,000 counts are waited for, another one is not, until one has come", async () => {
+  const { clock, asked, cache, miss } = counters();
+  cache.set("/known", "7");
+  clock.now = 10_000;
+  const waiting = Array.from({ length: 5_000 }, (_, i) => miss(`${A}${i}`));
+  assertEquals((await miss(A)).result, "error");
+  assertEquals((await miss("/known")).cacheStatus, "hit; ttl=0; detail=stale-if-error");
+  assertEquals(asked.length, 5_000);
+
+  const another = miss(`${A}0`);
+  asked[0]?.answer(GOOD);
+  assertEquals([(await waiting[0])?.entry?.value, (await another).entry?.value], ["7", "7"]);
+  miss(A);
+  assertEquals(asked.length, 5_001);
+});
+
 Deno.test("a target longer than 8 KiB is rejected, and Stacosys is not asked", async () => {
   const { asked, miss } = counters();
   const longest = A + "x".repeat(8192 - A.length);
