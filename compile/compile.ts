@@ -16,8 +16,9 @@ import { writeSelfExtracting } from "./self_extracting.ts";
  */
 export const V8_FLAGS = "--max-semi-space-size=4,--heap-growing-percent=20";
 
-/** What the program may do, and what it needs of the runtime. */
+/** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */
 const OPTIONS = [
+  "--quiet",
   "--no-prompt",
   ...["--allow-net", "--allow-read", "--allow-write"],
   ...project.unstable.map((feature) => `--unstable-${feature}`),

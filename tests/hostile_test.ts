@@ -216,6 +216,21 @@ Deno.test("what is not HTTP is a 400 and the end of the connection, and nobody e
   assertEquals(program.stderr(), "");
 });
 
+Deno.test("requests of HTTP/2 that are taken back at once end the connection, and leave no line in the log", async () => {
+  await using stacosys = await startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  const frame = (type: string, flags: string, stream: number, payload: string) =>
+    `\0\0${String.fromCharCode(payload.length)}${type}${flags}\0\0\0${String.fromCharCode(stream)}${payload}`;
+  const settings = frame("\x04", "\0", 0, "");
+  const taken = Array.from({ length: 100 }, (_, i) => {
+    return frame("\x01", "\x05", 2 * i + 1, "\x82\x86\x84\x01\x01h") + frame("\x03", "\0", 2 * i + 1, "\0\0\0\x08");
+  });
+  await using crowd = await connectMany(program, 20);
+  await crowd.send(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${settings}${taken.join("")}`);
+  await until(() => crowd.open === 0, "the connections are ended");
+  assertEquals(program.stderr(), "");
+});
+
 const BODIES: Readonly<Record<string, string>> = {
   "with a length": `Content-Length: ${request("/elsewhere").length}\r\n\r\n${request("/elsewhere")}`,
   "in chunks": `Transfer-Encoding: chunked\r\n\r\n${request("/elsewhere").length.toString(16)}\r\n${

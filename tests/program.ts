@@ -29,6 +29,7 @@ export interface Ended {
 export const FROM_SOURCE: readonly string[] = [
   Deno.execPath(),
   "run",
+  "--quiet",
   "--no-prompt",
   "--unstable-net",
   `--v8-flags=${V8_FLAGS}`,
