@@ -223,19 +223,22 @@ function paths({ given, fault }: Setting): string[] | undefined {
 /** Thirty years; anything longer is a slip, and no clock need be able to count it. */
 const LONGEST_SECONDS = 1e9;
 
+/** More than any machine holds; the cache has a map for each 16,384 of them from the start. */
+const MOST_ENTRIES = 1e9;
+
 function duration({ given, fault }: Setting): number | undefined {
   if (typeof given === "number" && given > 0 && given <= LONGEST_SECONDS) return given * 1000;
-  return fault("a number of seconds greater than 0");
+  return fault(`a number of seconds greater than 0, up to ${LONGEST_SECONDS}`);
 }
 
 function durationOrNone(setting: Setting): number | undefined {
   if (setting.given === 0) return 0;
-  return duration({ ...setting, fault: () => setting.fault("a number of seconds, 0 or more") });
+  return duration({ ...setting, fault: () => setting.fault(`a number of seconds from 0 to ${LONGEST_SECONDS}`) });
 }
 
 function amount({ given, fault }: Setting): number | undefined {
-  if (typeof given === "number" && Number.isSafeInteger(given) && given >= 1) return given;
-  return fault("a whole number of at least 1");
+  if (typeof given === "number" && Number.isInteger(given) && given >= 1 && given <= MOST_ENTRIES) return given;
+  return fault(`a whole number from 1 to ${MOST_ENTRIES}`);
 }
 
 function fileName({ given, fault }: Setting): string | undefined {

@@ -140,25 +140,25 @@ Deno.test("seconds are numbers greater than 0, or 0 where that means none", () =
   for (const key of ["TtlSeconds", "SweepSeconds", "TimeoutSeconds"]) {
     for (const wrong of [0, -1, "5", null, [], true, 1e10]) {
       assertEquals(faultsOf({ [key]: wrong }), [
-        `c.json: ${key}: expected a number of seconds greater than 0, got ${JSON.stringify(wrong)}`,
+        `c.json: ${key}: expected a number of seconds greater than 0, up to 1000000000, got ${JSON.stringify(wrong)}`,
       ]);
     }
   }
   for (const key of ["StaleIfErrorSeconds", "StaleWhileRevalidateSeconds"]) {
     for (const wrong of [-1, "5", null, 1e10]) {
       assertEquals(faultsOf({ [key]: wrong }), [
-        `c.json: ${key}: expected a number of seconds, 0 or more, got ${JSON.stringify(wrong)}`,
+        `c.json: ${key}: expected a number of seconds from 0 to 1000000000, got ${JSON.stringify(wrong)}`,
       ]);
     }
   }
   assertEquals(accepts({ StaleIfErrorSeconds: 0, StaleWhileRevalidateSeconds: 0.5 }).staleWhileRevalidateMs, 500);
 });
 
-Deno.test("MaxEntries is a whole number of at least 1", () => {
-  assertEquals(accepts({ MaxEntries: 1 }).maxEntries, 1);
-  for (const wrong of [0, 1.5, -3, "9", 2 ** 53]) {
+Deno.test("MaxEntries is a whole number, and no more than a machine can hold", () => {
+  for (const right of [1, 1e9]) assertEquals(accepts({ MaxEntries: right }).maxEntries, right);
+  for (const wrong of [0, 1.5, -3, "9", 1e9 + 1, 2 ** 53]) {
     assertEquals(faultsOf({ MaxEntries: wrong }), [
-      `c.json: MaxEntries: expected a whole number of at least 1, got ${JSON.stringify(wrong)}`,
+      `c.json: MaxEntries: expected a whole number from 1 to 1000000000, got ${JSON.stringify(wrong)}`,
     ]);
   }
 });
@@ -199,8 +199,8 @@ Deno.test("all faults are reported in one go", () => {
   assertEquals(parseConfig('{"HostPort":"nonsense","TtlSeconds":"soon","MaxEntries":0}', "c.json").faults, [
     'c.json: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"',
     'c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing',
-    'c.json: TtlSeconds: expected a number of seconds greater than 0, got "soon"',
-    "c.json: MaxEntries: expected a whole number of at least 1, got 0",
+    'c.json: TtlSeconds: expected a number of seconds greater than 0, up to 1000000000, got "soon"',
+    "c.json: MaxEntries: expected a whole number from 1 to 1000000000, got 0",
   ]);
 });
 

@@ -86,7 +86,7 @@ function testProgram(name: string, command: readonly string[]): void {
             `warning: ${file}: Sweep: unknown, ignored`,
             `${file}: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"`,
             `${file}: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing`,
-            `${file}: TtlSeconds: expected a number of seconds greater than 0, got 0`,
+            `${file}: TtlSeconds: expected a number of seconds greater than 0, up to 1000000000, got 0`,
             "",
           ].join("\n"),
         });
