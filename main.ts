@@ -81,7 +81,7 @@ function parseCommandLine(args: readonly string[]): { file: string; check: boole
     // As with Go's flag package, one dash does for two.
     args.map((arg) => arg.replace(/^-(?=[a-z]{2})/, "--")),
     {
-      string: ["config"],
+      string: ["config", "_"],
       boolean: ["check", "help", "version"],
       unknown: (arg, key) => key === undefined || strange.push(arg),
     },
@@ -89,7 +89,10 @@ function parseCommandLine(args: readonly string[]): { file: string; check: boole
   strange.push(..._.map(String));
   if (help === true) end(USAGE);
   if (version === true) end(`${project.name} ${project.version}`);
-  if (strange.length > 0) fail(`${project.name}: expected --config FILE, got ${strange.join(" ")}; try --help`);
+  if (strange.length > 0) {
+    const got = strange.map((arg) => arg || '""').join(" ");
+    fail(`${project.name}: expected --config FILE, got ${got}; try --help`);
+  }
   if (typeof config !== "string" || config === "") fail(USAGE);
   return { file: config, check: check === true };
 }
@@ -152,7 +155,7 @@ function serve(
   try {
     return keepListening(listen, log);
   } catch (error) {
-    return fail(`${project.name}: cannot listen on ${hostname ?? ""}:${port}: ${reason(error)}`);
+    return fail(`${project.name}: cannot listen on ${inUrl(hostname ?? "")}:${port}: ${reason(error)}`);
   }
 }
 
@@ -185,7 +188,11 @@ function keepListening(listen: () => Deno.HttpServer, log: Log): Server {
 }
 
 function urlOf(protocol: string, { hostname = "::", port }: Address): string {
-  return `${protocol}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  return `${protocol}://${inUrl(hostname)}:${port}`;
+}
+
+function inUrl(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
 }
 
 /** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */

@@ -66,7 +66,13 @@ function testProgram(name: string, command: readonly string[]): void {
 
   Deno.test(`${name} names what it does not know on its command line`, async () => {
     for (
-      const [args, named] of [[["--port=1"], "--port=1"], [["-x"], "-x"], [["a"], "a"], [["--", "b"], "b"]] as const
+      const [args, named] of [
+        [["--port=1"], "--port=1"],
+        [["-x"], "-x"],
+        [["a", "1e3"], "a 1e3"],
+        [["--", "b"], "b"],
+        [[""], '""'],
+      ] as const
     ) {
       assertEquals(await runProgram(["--config", "c.json", ...args], command), {
         code: 1,
@@ -101,12 +107,15 @@ function testProgram(name: string, command: readonly string[]): void {
   });
 
   Deno.test(`${name} ends with a line if its port is in use`, async () => {
-    using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    await withFile(`{"HostPort":"127.0.0.1:${other.addr.port}","Stacosys":"http://h"}`, async (file) => {
-      const { code, stderr } = await runProgram(["--config", file], command);
-      assertEquals(code, 1);
-      assertMatch(stderr, /^httpfastcache: cannot listen on 127\.0\.0\.1:\d+: Address already in use.*\n$/);
-    });
+    for (const hostname of ["127.0.0.1", "[::1]"]) {
+      using other = Deno.listen({ hostname, port: 0 });
+      const address = `${hostname}:${other.addr.port}`;
+      await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
+        const { code, stderr } = await runProgram(["--config", file], command);
+        assertEquals(code, 1);
+        assertEquals(stderr, `httpfastcache: cannot listen on ${address}: Address already in use (os error 98)\n`);
+      });
+    }
   });
 
   Deno.test(`${name} ends with a line if it cannot listen at its address`, async () => {
