@@ -198,7 +198,8 @@ function corsOrigin({ given, fault, warn }: Setting): string | string[] | undefi
   return given.map((item) => origin(item, "an origin")).filter((item) => item !== undefined);
 
   function origin(value: unknown, expected: string): string | undefined {
-    const url = typeof value === "string" ? URL.parse(/^https?:\/\//i.test(value) ? value : `https://${value}`) : null;
+    const withScheme = String(value).replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://");
+    const url = URL.parse(withScheme);
     if (typeof value !== "string" || url === null || !/^[!-+\--~]+$/.test(value) || value === "*") {
       return fault(`${expected} such as "https://blog.example.org"`, value);
     }

@@ -116,6 +116,7 @@ Deno.test("an origin that no browser has is sent as it stands, with a warning th
       ["https://blog.example.org/", "https://blog.example.org"],
       ["https://Blog.example.org:443", "https://blog.example.org"],
       ["http://blog.example.org/a", "http://blog.example.org"],
+      ["htps://blog.example.org", "https://blog.example.org"],
     ]
   ) {
     const { config, warnings } = read({ CorsOrigin: given });
