@@ -139,6 +139,11 @@ export function parseConfig(text: string, file: string): Reading {
     cacheControl: optional("CacheControl", flag, false),
   };
 
+  // With ReusePort both could listen there, and readers would come to either.
+  if (listen !== undefined && rest.admin?.port === listen.port) {
+    const got = inWords(given.get("adminhostport"));
+    faults.push(`${file}: AdminHostPort: expected another port than that of HostPort, got ${got}`);
+  }
   for (const key of unread.values()) {
     warnings.push(`${file}: ${inWords(key).slice(1, -1)}: unknown, ignored${suggestion(key, known)}`);
   }

@@ -186,6 +186,14 @@ Deno.test("AdminHostPort is a loopback address, nothing that others reach", () =
   assertEquals(isLoopback("127.0.0.1.example.org"), false);
 });
 
+Deno.test("AdminHostPort is never the port that readers come to", () => {
+  for (const HostPort of ["127.0.0.1:8109", ":8109", "192.168.0.1:8109"]) {
+    assertEquals(faultsOf({ HostPort, AdminHostPort: "127.0.0.1:8109", ReusePort: true }), [
+      'c.json: AdminHostPort: expected another port than that of HostPort, got "127.0.0.1:8109"',
+    ]);
+  }
+});
+
 Deno.test("a certificate needs its key, and a key its certificate", () => {
   assertEquals(accepts({ TlsCertFile: "c.pem", TlsKeyFile: "k.pem" }).tls, { cert: "c.pem", key: "k.pem" });
   assertEquals(faultsOf({ TlsCertFile: "c.pem" }), [
