@@ -24,6 +24,11 @@ export interface AdminOptions {
   readonly now?: () => number;
 }
 
+interface Route {
+  readonly method: string;
+  readonly answer: (url: URL, request: Request) => Response;
+}
+
 /** The page is all in one file, and asks nobody but this listener. */
 const PAGE_HEADERS = {
   "content-security-policy":
@@ -33,7 +38,7 @@ const PAGE_HEADERS = {
 /** Returns the handler of the owner's listener. */
 export function createAdmin({ cache, counters, metrics, outage, now = Date.now }: AdminOptions): Handler {
   const startedAt = now();
-  const routes: Readonly<Record<string, { readonly method: string; readonly answer: (url: URL) => Response }>> = {
+  const routes: Readonly<Record<string, Route>> = {
     "/": { method: "GET", answer: () => reply(page, "text/html; charset=utf-8", PAGE_HEADERS) },
     "/healthz": { method: "GET", answer: health },
     "/metrics": { method: "GET", answer: () => reply(metrics.text(cache), "text/plain; version=0.0.4; charset=utf-8") },
@@ -51,7 +56,7 @@ export function createAdmin({ cache, counters, metrics, outage, now = Date.now }
     if (route.method !== request.method) {
       return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", route.method);
     }
-    return route.answer(url);
+    return route.answer(url, request);
   };
 
   function health(): Response {
@@ -65,8 +70,11 @@ export function createAdmin({ cache, counters, metrics, outage, now = Date.now }
     });
   }
 
-  function purge({ searchParams }: URL): Response {
-    // A slip in the name must not empty the cache.
+  function purge({ searchParams }: URL, { headers }: Request): Response {
+    // A slip in the name, or a url where a form has it, must not empty the cache.
+    if (headers.has("transfer-encoding") || Number(headers.get("content-length")) > 0) {
+      return refuse(STATUS_CODE.BadRequest, "400 expected url in the query, got a body");
+    }
     const strange = [...searchParams.keys()].find((name) => name !== "url");
     if (strange !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${strange}`);
     const urls = searchParams.getAll("url");

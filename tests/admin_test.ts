@@ -265,6 +265,17 @@ Deno.test("a purge with a slip in its parameters is 400, and removes nothing", a
   assertEquals(service.cache.size, 1);
 });
 
+Deno.test("a purge with its url in a body, as a form has it, is 400, and removes nothing", async () => {
+  await using service = await serve();
+  await service.count("/a/");
+  const form = new URLSearchParams({ url: "/b/" });
+  for (const body of [form, new Blob([form.toString()]).stream()]) {
+    const answer = await fetch(`http://127.0.0.1:${service.port}/purge`, { method: "POST", body });
+    assertEquals(brief(await received(answer)), "400 400 expected url in the query, got a body");
+  }
+  assertEquals(service.cache.size, 1);
+});
+
 // Who is kept out.
 
 Deno.test("a request that a web page made is 403, wherever the page is from", async () => {
