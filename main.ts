@@ -39,6 +39,9 @@ const DRAIN_MS = 5_000;
 /** How soon a listener is replaced that has broken. */
 const RELISTEN_MS = 500;
 
+/** The status that shells give a process ended by SIGTERM. With 1, a fault at the start, systemd lets it rest. */
+const KILLED = 143;
+
 /** Runs the program. What keeps it from starting is one line on stderr for each fault, and ends it with status 1. */
 export async function main(args: readonly string[]): Promise<void> {
   const { file, check } = parseCommandLine(args);
@@ -204,7 +207,7 @@ function stopOnSignals(
 ): void {
   let stopping = false;
   async function stop(): Promise<void> {
-    if (stopping) Deno.exit(1);
+    if (stopping) Deno.exit(KILLED);
     stopping = true;
     await handoff?.calm();
     const drained = Promise.all(servers.map((server) => server.shutdown()));
