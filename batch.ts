@@ -22,8 +22,8 @@ export interface Batch {
 export const MAX_URLS = 100;
 
 /**
- * Reads a target that asks for several counts: its path less the `s` is the counter's, and each `url` becomes the request that has this one `url`, behind all other parameters, in
- * the spelling of the reader.
+ * Reads a target that asks for several counts: its path less the `s` is the counter's, and each `url` becomes the
+ * request that has this one `url`, behind all other parameters, in the spelling of the reader.
  *
  * ```ts
  * import { parseBatch } from "./batch.ts";

@@ -239,7 +239,16 @@ Deno.test("a page with no url, or more than a hundred, is 400 with a line of JSO
     '{"error":"expected 1 to 100 urls, got 101"}\n',
   );
   assertEquals((await proxy.get(`/comments/counts?${urls(100)}`)).status, 200);
-  assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(17_000)}`)).status, 414);
+});
+
+Deno.test("a page whose single requests are too long together is 414, and none of them is made", async () => {
+  await using proxy = await serve({ corsOrigin: "*" });
+  const urls = Array.from({ length: 100 }, (_, i) => `url=/${i}/`).join("&");
+  const { status, headers } = await proxy.get(`/comments/counts?token=${"x".repeat(1_000)}&${urls}`);
+  assertEquals([status, headers.get("access-control-allow-origin")], [414, "*"]);
+  assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(33_000)}`)).status, 414);
+  assertEquals(proxy.asked, []);
+  assertEquals((await proxy.get(`/comments/counts?token=${"x".repeat(200)}&${urls}`)).status, 200);
 });
 
 Deno.test("the page is as fresh as its least fresh count", async () => {
