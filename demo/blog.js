@@ -84,21 +84,20 @@ async function tell() {
   byId("misses").textContent = total.miss.toLocaleString("en");
   byId("story").textContent = story(untold);
   untold = emptyTally();
-  askedAt = await (await fetch("/asked")).json();
-  showLives();
+  await readLives();
 }
 
 function story({ requests, failed, hit, miss, stale, error, since, until }) {
   const asked = amount(requests, "request");
   if (failed > 0) return `${asked}, ${failed} of them without an answer for this page. Its counters stay as they were.`;
   const counts = hit + miss + stale + error;
-  const told = `${asked} for ${amount(counts, "count")} in ${Math.ceil(until - since)}\xa0ms.`;
+  const told = `${asked} for ${amount(counts, "count")} in ${Math.ceil(until - since).toLocaleString("en")}\xa0ms.`;
   if (hit === counts) return `${told} All from the cache: Stacosys was left in peace.`;
   if (miss === counts) return `${told} None was cached: Stacosys was asked for each, once.`;
   const parts = [
     [hit, "from the cache"],
     [miss, "from Stacosys"],
-    [stale, "the last known, as Stacosys gave no new one"],
+    [stale, "the last known, as there is no new one yet"],
     [error, "not to be had"],
   ];
   return `${told} ${parts.filter(([count]) => count > 0).map((part) => part.join(" ")).join(", ")}.`;
@@ -123,6 +122,11 @@ function watchCounters() {
   }
 }
 
+async function readLives() {
+  askedAt = await (await fetch("/asked")).json();
+  showLives();
+}
+
 /** How long the count of an article is still fresh, in milliseconds; nothing if that is not known. */
 function lifeOf(url) {
   return askedAt[url] === undefined ? undefined : Math.max(0, askedAt[url] + TTL_MS - Date.now());
@@ -145,10 +149,13 @@ function minutes(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
+/** The button is not disabled meanwhile, or whoever pressed it with the keyboard would be nowhere afterwards. */
 async function beManyReaders() {
-  byId("crowd").disabled = true;
+  const button = byId("crowd");
+  if (button.ariaBusy === "true") return;
+  button.ariaBusy = "true";
   await Promise.all(Array.from({ length: 100 }, () => self.stacosysCounts()));
-  byId("crowd").disabled = false;
+  button.ariaBusy = "false";
 }
 
 /** A counter leads to the form, with its article chosen. */
@@ -163,22 +170,24 @@ function chooseArticle(event) {
 
 async function addComment(event) {
   event.preventDefault();
+  const say = (text) => byId("sent").textContent = text;
   const form = event.target;
   const url = byId("url").value;
-  const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-  if (!response.ok) {
-    byId("sent").textContent = await response.text();
-    return;
+  const counter = document.querySelector(`[data-stacosys-url="${CSS.escape(url)}"]`);
+  const before = counter.textContent;
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (!response.ok) return say(await response.text());
+    await readLives();
+  } catch {
+    return say("The blog does not answer.");
   }
   const life = lifeOf(url);
-  if (life === undefined) {
-    byId("sent").textContent = "Stacosys has it. Readers see it when the count has expired.";
-    return;
-  }
-  byId("sent").textContent = `Stacosys has it. The old count expires in ${minutes(life)}; then this page asks again.`;
+  if (life === undefined) return say("Stacosys has it. Readers see it when the count has expired.");
+  say(`Stacosys has it. The old count expires in ${minutes(life)}; then this page asks again.`);
   setTimeout(async () => {
     await self.stacosysCounts();
-    const counter = document.querySelector(`[data-stacosys-url="${CSS.escape(url)}"]`);
-    byId("sent").textContent = `Readers see it now: ${counter.textContent}.`;
+    const now = counter.textContent;
+    say(now === before ? `Readers still see ${now}: there is no new count yet.` : `Readers see it now: ${now}.`);
   }, life + 50);
 }

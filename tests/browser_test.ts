@@ -81,6 +81,9 @@ inBrowser("with Stacosys stopped, the counts are still there", async (open) => {
   await page.load(demo.blog);
   await page.until(story("1 request for 10 counts", "10 the last known"));
   assertEquals(await counts(page), COUNTS);
+  await page.load(`${demo.blog}/old-way/`);
+  await page.until(story("10 requests for 10 counts", "10 the last known"));
+  assertEquals(await counts(page), COUNTS);
 });
 
 inBrowser("a comment is added with the keyboard alone, and counted when the old count has expired", async (open) => {
@@ -103,6 +106,38 @@ inBrowser("a comment is added with the keyboard alone, and counted when the old 
   await page.press("Enter");
   await page.until(`document.getElementById("sent").textContent === "Readers see it now: 8 comments."`);
   assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
+});
+
+inBrowser("whoever adds a comment is told if it did not arrive, or if readers do not see it yet", async (open) => {
+  await using demo = await startDemo({ TtlSeconds: 2 });
+  const page = await open();
+  await page.load(demo.blog);
+  await page.until(story("1 request for 10 counts"));
+  const sends = `document.getElementById("comment").requestSubmit()`;
+  const said = (text: string) => `document.getElementById("sent").textContent.includes(${JSON.stringify(text)})`;
+
+  await page.evaluate(sends);
+  await page.until(said("Stacosys has it."));
+  await demo.stopStacosys();
+  await page.until(said("Readers still see 7 comments"));
+  await page.evaluate(sends);
+  await page.until(said("does not answer"));
+  assertEquals(await page.evaluate(said("Stacosys at")), true);
+  await demo.stopBlog();
+  await page.evaluate(sends);
+  await page.until(said("The blog does not answer."));
+});
+
+inBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard stays where it is", async (open) => {
+  await using demo = await startDemo();
+  const page = await open();
+  await page.load(demo.blog);
+  await page.until(story("1 request for 10 counts"));
+  for (let tabs = 0; tabs < 3; tabs++) await page.press("Tab");
+  await page.press("Enter");
+  await page.until(story("100 requests for 1,000 counts", "All from the cache"));
+  assertEquals(await page.evaluate(`document.activeElement.textContent`), "Be 100 readers");
+  assertEquals(demo.timesAsked(), 10);
 });
 
 inBrowser("everything on the page that can be used has a name for a screen reader", async (open) => {
@@ -242,17 +277,20 @@ async function startDemo(settings: Record<string, unknown> = {}) {
   const blog = serveBlog(options);
   let stopped: Promise<void> | undefined;
   const stopStacosys = () => stopped ??= stacosys.shutdown();
+  let closed: Promise<void> | undefined;
+  const stopBlog = () => closed ??= blog.shutdown();
 
   return {
     blog: `http://${address}`,
     options,
     timesAsked: () => [...stacosys.asked.values()].reduce((sum, { times }) => sum + times, 0),
     stopStacosys,
+    stopBlog,
     async [Symbol.asyncDispose]() {
       program.kill("SIGTERM");
       await output.return?.();
       await program.status;
-      await blog.shutdown();
+      await stopBlog();
       await stopStacosys();
       await Deno.remove(file);
     },
