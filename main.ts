@@ -172,7 +172,7 @@ function keepListening(listen: () => Deno.HttpServer, log: Log): Server {
   async function relisten(): Promise<void> {
     while (!stopping) {
       try {
-        await server.finished;
+        return await server.finished;
       } catch (error) {
         log("error", `a connection could not be accepted, idle ones are closed: ${reason(error)}`);
         server.shutdown();
