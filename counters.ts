@@ -45,8 +45,14 @@ const MAX_FLIGHTS = 5_000;
 /** How long Stacosys is left in peace about a key after it failed to answer. */
 const BREATHING_SPACE_MS = 1_000;
 
-/** How long a reader whose count is known waits for a Stacosys that is known to be failing. */
+/** How long a Stacosys that is known to be failing is waited for by readers whose count is known, all together. */
 const PATIENCE_MS = 1_000;
+
+/** A request to Stacosys that is under way. */
+interface Flight {
+  readonly since: number;
+  readonly landing: Promise<Entry<string> | Bad>;
+}
 
 /** The counts that the cache has not, and those that it should not have any longer. */
 export interface Counters {
@@ -59,7 +65,7 @@ export interface Counters {
 /** Returns the {@linkcode Counters} of a cache and a Stacosys. */
 export function createCounters(options: CountersOptions): Counters {
   const { cache, ask, outage, staleWhileRevalidateMs, maxFailures, now = Date.now } = options;
-  const flights = new Map<string, Promise<Entry<string> | Bad>>();
+  const flights = new Map<string, Flight>();
   const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: maxFailures, now });
 
   return { miss, purge };
@@ -72,12 +78,13 @@ export function createCounters(options: CountersOptions): Counters {
     if (crowded || failures.get(target) !== undefined) return failed(known);
 
     const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
-    const flight = flying ?? fly(target);
+    const { since, landing } = flying ?? fly(target);
     if (known !== undefined && now() < known.expiresAt + staleWhileRevalidateMs) {
       return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };
     }
 
-    const landed = known !== undefined && outage.stacosys === "down" ? await within(PATIENCE_MS, flight) : await flight;
+    const impatient = known !== undefined && outage.stacosys === "down";
+    const landed = impatient ? await within(Math.max(0, since + PATIENCE_MS - now()), landing) : await landing;
     if (landed !== undefined && "value" in landed) {
       const collapsed = flying === undefined ? "" : "; collapsed";
       return { result: "miss", entry: landed, cacheStatus: `${forward}; fwd-status=200; stored${collapsed}` };
@@ -95,8 +102,8 @@ export function createCounters(options: CountersOptions): Counters {
   }
 
   /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
-  function fly(target: string): Promise<Entry<string> | Bad> {
-    const flight: Promise<Entry<string> | Bad> = ask(target).then((answer) => {
+  function fly(target: string): Flight {
+    const landing = ask(target).then((answer) => {
       const purged = flights.get(target) !== flight;
       if (!purged) flights.delete(target);
       if (answer.outcome === "ok") {
@@ -105,6 +112,7 @@ export function createCounters(options: CountersOptions): Counters {
       failures.set(target, true);
       return answer;
     });
+    const flight: Flight = { since: now(), landing };
     flights.set(target, flight);
     return flight;
   }

@@ -6,6 +6,8 @@
 
 // @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
+import { resendLost } from "./lost.ts";
+import { createTurns } from "./turns.ts";
 
 /** What Stacosys said: a body that is JSON, or why there is none. */
 export type Answer = Good | Bad;
@@ -64,6 +66,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   const { host } = new URL(url);
   const turns = createTurns(MAX_AT_ONCE);
+  const send = resendLost(exchange, ({ outcome }) => outcome === "ok", turns);
   const inTime = `within ${timeoutMs / 1000} s`;
 
   return async function ask(target) {
@@ -74,7 +77,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
         return { outcome: "timeout", reason: `no turn among ${MAX_AT_ONCE} ${inTime}` };
       }
       try {
-        return await exchange(url + target, limit.signal);
+        return await send(target, limit.signal);
       } finally {
         turns.pass();
       }
@@ -86,8 +89,8 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
     }
   };
 
-  async function exchange(from: string, signal: AbortSignal): Promise<Answer> {
-    let location = from;
+  async function exchange(target: string, signal: AbortSignal): Promise<Answer> {
+    let location = url + target;
     for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
       const response = await fetch(location, {
         client,
@@ -98,12 +101,12 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
       const { status } = response;
       if (status === STATUS_CODE.OK) return await readBody(response);
       await response.body?.cancel();
-      const target = response.headers.get("location");
-      if (status < 300 || status > 399 || target === null) {
+      const to = response.headers.get("location");
+      if (status < 300 || status > 399 || to === null) {
         return { outcome: "status", reason: `status ${status}`, status };
       }
-      const next = URL.parse(target, location);
-      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || target}`, status };
+      const next = URL.parse(to, location);
+      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
       location = next.href;
     }
     return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
@@ -134,43 +137,6 @@ async function readBody(response: Response): Promise<Answer> {
   } catch {
     return { outcome: "body", reason: "a body that is not JSON", status };
   }
-}
-
-/** Lets `atOnce` callers through at a time; the others wait, first come, first served. */
-function createTurns(atOnce: number) {
-  let free = atOnce;
-  const waiting = new Set<() => void>();
-  return {
-    /** Resolves to true when it is the caller's turn, to false when `signal` aborts first. */
-    take(signal: AbortSignal): boolean | Promise<boolean> {
-      if (free > 0) {
-        free--;
-        return true;
-      }
-      return new Promise((resolve) => {
-        function go(): void {
-          signal.removeEventListener("abort", giveUp);
-          resolve(true);
-        }
-        function giveUp(): void {
-          waiting.delete(go);
-          resolve(false);
-        }
-        waiting.add(go);
-        signal.addEventListener("abort", giveUp);
-      });
-    },
-    /** Ends the caller's turn, and gives it to the next. */
-    pass(): void {
-      const [next] = waiting;
-      if (next === undefined) {
-        free++;
-      } else {
-        waiting.delete(next);
-        next();
-      }
-    },
-  };
 }
 
 /** The cause at the bottom says what happened; what wraps it says only that something did. */

@@ -260,6 +260,25 @@ for (const state of ["cold", "known"]) {
   });
 }
 
+Deno.test("counts that were asked for while Stacosys hung are right within about a second once it is well, though it answers none of those requests", async () => {
+  await using stacosys = await stand.startStandIn();
+  const { get, clock } = serviceFor(stacosys, { ttlMs: 1_000, timeoutMs: 30_000 });
+  const articles = Array.from({ length: 100 }, (_, i) => `/${i}/`);
+  await Promise.all(articles.slice(0, 50).map(get));
+  clock.ms += 1_000;
+  stacosys.answer(stand.hang);
+  const answers = Promise.all(articles.map(get));
+  const start = performance.now();
+  await until(() => performance.now() > start + 3_000, "Stacosys hangs for three seconds");
+  assertEquals(stacosys.mostOpen, 64);
+
+  stacosys.answer(stand.count(8));
+  const wellAt = performance.now();
+  assertEquals(new Set((await answers).map(brief)), new Set(['200 {"count":8}']));
+  assertLess(performance.now() - wellAt, 1_500);
+  await until(() => stacosys.connections === 0, "no connection is left");
+});
+
 Deno.test("a known count outlives its time to live by as long as it may be stale, then it is a 404", async () => {
   await using stacosys = await stand.startStandIn();
   const { get, clock } = serviceFor(stacosys, { ttlMs: 1_000, staleMs: 60_000 });
