@@ -13,6 +13,14 @@ import type { Turns } from "./turns.ts";
 /** Sends a request for a target. Rejects when it fails, and when `signal` aborts. */
 export type Send<T> = (target: string, signal: AbortSignal) => Promise<T>;
 
+/** How long a request may take, however often it is sent. */
+export interface Limit {
+  /** Aborts when that time is over. */
+  readonly signal: AbortSignal;
+  /** Aborts `signal` now, and has another one in its place. */
+  renew(): void;
+}
+
 /** When a request counts as lost. All times are in milliseconds. */
 export interface LostOptions {
   /** How old the oldest has to be to be asked for once more: 2,000 by default. At its busiest Flask takes some 90. */
@@ -27,9 +35,11 @@ interface Attempt<T> {
   readonly sentAt: number;
   /** How much later a request has to be whose answer makes this one lost. */
   readonly patienceMs: number;
-  /** Ends it with the answer to another request, or so that it is sent anew, with another patience. */
-  readonly end: (by: { answer: T } | { patienceMs: number }) => void;
+  readonly end: (by: End<T>) => void;
 }
+
+/** How an attempt ends: with its own answer, with that to another, or so that it is sent anew. */
+type End<T> = { answer: T; own: true } | { answer: T } | { patienceMs: number };
 
 /**
  * Returns a `send` that sends lost requests anew.
@@ -42,39 +52,40 @@ export function resendLost<T>(
   isGood: (answer: T) => boolean,
   turns: Turns,
   { oldMs = 2_000, probeMs = 1_000 }: LostOptions = {},
-): Send<T> {
+): (target: string, limit: Limit) => Promise<T> {
   const underWay = new Set<Attempt<T>>();
   let ticking: ReturnType<typeof setInterval> | undefined;
-  let probing = new AbortController();
+  let probing: AbortController | undefined;
   let probed = Promise.resolve();
 
-  return async function resending(target, signal) {
+  return async function resending(target, limit) {
     for (let patienceMs = probeMs;;) {
-      const { promise: ended, resolve: end } = Promise.withResolvers<{ answer: T } | { patienceMs: number }>();
-      const over = new AbortController();
+      const { promise: ended, resolve: end, reject } = Promise.withResolvers<End<T>>();
       const attempt = { target, sentAt: performance.now(), patienceMs, end };
       underWay.add(attempt);
       ticking ??= setInterval(tick, probeMs);
-      const sent = send(target, AbortSignal.any([signal, over.signal])).then((answer) => ({ answer }));
+      const sent = send(target, limit.signal).then((answer) => end({ answer, own: true }), reject);
+      let by: End<T>;
       try {
-        const by = await Promise.race([sent, ended]);
-        if ("answer" in by) {
-          if (isGood(by.answer)) resendFrom(attempt.sentAt);
-          return by.answer;
-        }
-        ({ patienceMs } = by);
+        by = await ended;
       } finally {
-        over.abort();
         underWay.delete(attempt);
         if (underWay.size === 0) rest();
       }
+      if ("own" in by) {
+        if (isGood(by.answer)) resendFrom(attempt.sentAt);
+        return by.answer;
+      }
       // Its connection is closed before there is another one.
-      await sent.catch(() => {});
+      limit.renew();
+      await sent;
+      if ("answer" in by) return by.answer;
+      ({ patienceMs } = by);
     }
   };
 
   function tick(): void {
-    probing.abort();
+    probing?.abort();
     probing = new AbortController();
     const { signal } = probing;
     probed = probed.then(() => probe(signal));
@@ -83,7 +94,8 @@ export function resendLost<T>(
   function rest(): void {
     clearInterval(ticking);
     ticking = undefined;
-    probing.abort();
+    probing?.abort();
+    probing = undefined;
   }
 
   async function probe(signal: AbortSignal): Promise<void> {

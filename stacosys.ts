@@ -70,22 +70,21 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   const inTime = `within ${timeoutMs / 1000} s`;
 
   return async function ask(target) {
-    const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    const limit = createLimit(timeoutMs);
     try {
       if (!await turns.take(limit.signal)) {
         return { outcome: "timeout", reason: `no turn among ${MAX_AT_ONCE} ${inTime}` };
       }
       try {
-        return await send(target, limit.signal);
+        return await send(target, limit);
       } finally {
         turns.pass();
       }
     } catch (error) {
-      if (limit.signal.aborted) return { outcome: "timeout", reason: `no answer ${inTime}` };
+      if (limit.over) return { outcome: "timeout", reason: `no answer ${inTime}` };
       return { outcome: "network", reason: innermost(error) };
     } finally {
-      clearTimeout(timer);
+      limit.lift();
     }
   };
 
@@ -137,6 +136,32 @@ async function readBody(response: Response): Promise<Answer> {
   } catch {
     return { outcome: "body", reason: "a body that is not JSON", status };
   }
+}
+
+/** Starts a time limit. */
+function createLimit(ms: number) {
+  let controller = new AbortController();
+  let over = false;
+  const timer = setTimeout(() => {
+    over = true;
+    controller.abort();
+  }, Math.min(ms, LONGEST_TIMER_MS));
+  return {
+    get signal() {
+      return controller.signal;
+    },
+    get over() {
+      return over;
+    },
+    renew() {
+      controller.abort();
+      controller = new AbortController();
+      if (over) controller.abort();
+    },
+    lift() {
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** The cause at the bottom says what happened; what wraps it says only that something did. */

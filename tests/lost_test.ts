@@ -32,13 +32,27 @@ function stacosys({ oldMs = 20, probeMs = 10, spareTurns = 60 } = {}) {
   }
   const turns = createTurns(spareTurns);
   const send = resendLost(exchange, (answer) => answer !== "bad", turns, { oldMs, probeMs });
-  const limit = new AbortController();
+  const limits: AbortController[] = [];
+  function ask(target: string): Promise<string> {
+    let controller = new AbortController();
+    limits.push(controller);
+    return send(target, {
+      get signal() {
+        return controller.signal;
+      },
+      renew() {
+        controller.abort();
+        controller = new AbortController();
+        limits.push(controller);
+      },
+    });
+  }
   return {
     sent,
     open,
     most: () => mostOpen,
-    ask: (target: string) => send(target, limit.signal),
-    end: () => limit.abort(),
+    ask,
+    end: () => limits.forEach((controller) => controller.abort()),
     targets: () => sent.map(({ target }) => target),
   };
 }
