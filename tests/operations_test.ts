@@ -316,6 +316,8 @@ async function refuses({ url }: Program): Promise<boolean> {
     return false;
   } catch (error) {
     if (error instanceof Deno.errors.ConnectionRefused) return true;
+    // The listener was closed while it had this connection in its queue.
+    if (error instanceof Deno.errors.ConnectionReset) return false;
     throw error;
   }
 }
