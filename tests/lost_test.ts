@@ -10,8 +10,8 @@ interface Sent {
   readonly fail: () => void;
 }
 
-/** A Stacosys that answers when a test says so, 10 ms standing for a second. */
-function stacosys({ oldMs = 20, probeMs = 10, spareTurns = 60 } = {}) {
+/** A Stacosys that answers when a test says so, 100 ms standing for a second. */
+function stacosys({ oldMs = 200, probeMs = 100, spareTurns = 60 } = {}) {
   const sent: Sent[] = [];
   const open = new Set<Sent>();
   let mostOpen = 0;
@@ -94,7 +94,7 @@ Deno.test("an answer to another request shows what is lost, but a bad one does n
   const { ask, sent, targets } = stacosys({ oldMs: 10_000 });
   const lost = ask("/a/");
   const sentAt = performance.now();
-  await until(() => performance.now() > sentAt + 10, "it is old");
+  await until(() => performance.now() > sentAt + 100, "it is old");
   const [bad, good] = [ask("/bad/"), ask("/good/")];
   sent[1]?.answer("bad");
   await bad;
@@ -115,9 +115,9 @@ Deno.test("a count that is slow while others are not is sent anew less and less 
     const other = ask("/other/");
     sent.at(-1)?.answer("8");
     await other;
-    return performance.now() > start + 140;
-  }, "140 ms are over");
-  // At the start, and after 10, 30, 70 and 150 ms.
+    return performance.now() > start + 1_400;
+  }, "1,400 ms are over");
+  // At the start, and after 100, 300, 700 and 1,500 ms.
   assertLessOrEqual(targets().filter((target) => target === "/slow/").length, 4);
   end();
   await assertRejects(() => slow);
