@@ -1,0 +1,65 @@
+// @ts-types="../types/std_assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { Cache } from "../cache.ts";
+import { keepSnapshot } from "../snapshot.ts";
+import { makeFolder } from "./folder.ts";
+
+const STACOSYS = "http://127.0.0.1:8100";
+
+function keep(cache: Cache<string>, folder: string, log: string[] = []) {
+  const options = { file: `${folder}/snapshot`, stacosys: STACOSYS };
+  return keepSnapshot(cache, options, () => true, (_, message) => log.push(message));
+}
+
+Deno.test("what is saved is there again, with the same expiry", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10_000 });
+  // Longer than what is read at once, and with characters of several bytes.
+  for (let i = 0; i < 3_000; i++) cache.set(`/comments/count?url=/été-${i}/`, `{"count":${i}}\n`, Date.now() + i);
+  await keep(cache, folder.path)();
+
+  const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10_000 });
+  keep(again, folder.path);
+  const facts = (of: Cache<string>) => [...of.entries()].map(([key, { value, expiresAt }]) => [key, value, expiresAt]);
+  assertEquals(facts(again), facts(cache));
+});
+
+Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 0, maxEntries: 20_000 });
+  for (let i = 0; i < 20_000; i++) cache.set(`/comments/count?url=/${i}/`, "{}");
+  const save = keep(cache, folder.path);
+  let passed = 0;
+  const reader = setInterval(() => passed++, 0);
+  await save();
+  clearInterval(reader);
+  assert(passed >= 10, `${passed} readers passed`);
+});
+
+Deno.test("a broken line is told by its number, a file that was cut short as such, and nothing of it is kept", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  for (let i = 0; i < 3; i++) cache.set(`/comments/count?url=/${i}/`, `{"count":${i}}\n`);
+  await keep(cache, folder.path)();
+  const whole = await Deno.readTextFile(`${folder.path}/snapshot`);
+  const lines = whole.split("\n");
+
+  async function faultOf(text: string): Promise<string | undefined> {
+    await Deno.writeTextFile(`${folder.path}/snapshot`, text);
+    const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+    const log: string[] = [];
+    keep(again, folder.path, log);
+    assertEquals(again.size, log.length === 0 ? 3 : 0);
+    return /snapshot: (.*);/.exec(log[0] ?? "")?.[1];
+  }
+  const cut = "expected a whole snapshot, got one that was cut short";
+  assertEquals(await faultOf(whole), undefined);
+  assertEquals(
+    await faultOf(lines.with(2, "[1]").join("\n")),
+    "line 3: expected key, body and expiry, got something else",
+  );
+  assertEquals(await faultOf(lines.toSpliced(2, 1).join("\n")), cut);
+  assertEquals(await faultOf(whole.slice(0, -20)), cut);
+  assertEquals(await faultOf(lines.slice(0, 3).join("\n")), cut);
+  assertEquals(await faultOf(`${whole}[1]\n`), cut);
+});
