@@ -61,9 +61,17 @@ Deno.test("a miss and a hit are answered alike, and Stacosys is asked once", asy
   }
   assertEquals(miss.headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored");
   assertEquals(hit.headers.get("cache-status"), "httpfastcache; hit");
-  assertEquals(hit.headers.get("access-control-expose-headers"), "Cache-Status");
   assertEquals(proxy.asked, [A]);
   assertEquals(proxy.requests, { hit: 1, miss: 1, stale: 0, error: 0, rejected: 0 });
+});
+
+Deno.test("only a page on the reader's own machine, as in development, may read Cache-Status", async () => {
+  const corsOrigin = ["http://127.0.0.1:8102", "http://localhost", "https://localhost.example.org"];
+  await using proxy = await serve({ corsOrigin });
+  const exposed = corsOrigin.map(async (origin) => {
+    return (await proxy.get(A, { headers: { origin } })).headers.get("access-control-expose-headers");
+  });
+  assertEquals(await Promise.all(exposed), ["Cache-Status", "Cache-Status", null]);
 });
 
 Deno.test("another order or spelling is another entry, and Stacosys is asked as the reader did", async () => {

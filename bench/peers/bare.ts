@@ -4,7 +4,6 @@ const init = {
     "content-type": "application/json",
     "cache-status": "httpfastcache; hit",
     "access-control-allow-origin": "https://blog.example.org",
-    "access-control-expose-headers": "Cache-Status",
   },
 };
 Deno.serve({ hostname: "127.0.0.1", port: Number(Deno.args[0]) }, () => new Response('{"count":7}\n', init));
