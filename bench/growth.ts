@@ -10,10 +10,21 @@ import { number, type Options, type Report, targetOf, withSpread } from "./part.
 import * as peers from "./peers.ts";
 import { alternate, progress, quantile, ratio, spread } from "./rounds.ts";
 
+/** How many different counts there are, as on a blog. */
+const COUNTS = 50;
+
 const SIZES = [10, 1_000, 100_000, 1_000_000];
 
-/** How long readers are watched while the largest cache is swept. */
-const WATCH_SECONDS = 15;
+/** How many counters are asked for: those of a page, and far more than a processor keeps at hand. */
+const PAGE = 10;
+const MANY = 1_000;
+
+/** How long a reader is watched while the cache is swept. */
+const WATCH_SECONDS = 12;
+
+/** What a reader is watched with: no sweep, sweeps that find nothing, and one that finds that all has expired. */
+const SWEEPS = ["without", "fresh", "expired"] as const;
+type Sweep = typeof SWEEPS[number];
 
 /** Measures it. */
 export async function growth(options: Options): Promise<Report> {
@@ -25,45 +36,49 @@ export async function growth(options: Options): Promise<Report> {
     progress(`growth: filling a cache with ${name} entries`);
     running.set(name, await filled(name, size, Date.now() + 3_600_000, folder, stacosys.url));
   }
-  const results = await alternate("growth", [...running.keys()], rounds, async (name): Promise<Measured> => {
-    const { url, pids } = peers.named(running, name);
-    // Some of all that is there, far apart.
-    const size = Number(name.replaceAll(",", ""));
-    const targets = Array.from({ length: Math.min(size, 1_000) }, (_, i) => {
-      return targetOf(articleOf(Math.floor(i * size / Math.min(size, 1_000))));
-    });
+  const loads = SIZES.flatMap((size) => (size < MANY ? [PAGE] : [PAGE, MANY]).map((asked) => ({ size, asked })));
+  const loaded = new Map(loads.map((load) => [loadOf(load.size, load.asked), load]));
+  const results = await alternate("growth", [...loaded.keys()], rounds, async (name): Promise<Measured> => {
+    const { size = 0, asked = 0 } = loaded.get(name) ?? {};
+    const { url, pids } = peers.named(running, size.toLocaleString("en"));
+    // Far apart.
+    const targets = Array.from({ length: asked }, (_, i) => targetOf(articleOf(Math.floor(i * size / asked))));
     return await measure(pids, { url, targets, clients, seconds });
   });
   await peers.stopAll();
 
-  const rows: string[][] = [];
-  const least = cpu(results.get("10"));
-  for (const size of SIZES) {
-    const name = size.toLocaleString("en");
-    progress(`growth: sweeping ${name} entries`);
-    rows.push([
-      name,
-      withSpread(spread(cpu(results.get(name)))),
-      size === SIZES[0] ? "1" : withSpread(ratio(cpu(results.get(name)), least)),
-      number(quantile(results.get(name)?.map(({ rss }) => rss) ?? [], 0.5)),
-      number(sweepMs(size, 0)),
-      number(sweepMs(size, size)),
-      number(await longestPauseMs(size, "without", folder, stacosys.url)),
-      number(await longestPauseMs(size, "fresh", folder, stacosys.url)),
-      number(await longestPauseMs(size, "expired", folder, stacosys.url)),
-    ]);
-  }
+  const watches = SIZES.flatMap((size) => SWEEPS.map((sweep) => ({ size, sweep })));
+  const watched = new Map(watches.map((watch) => [watchOf(watch.size, watch.sweep), watch]));
+  const pauses = await alternate("growth", [...watched.keys()], rounds, async (name) => {
+    const { size = 0, sweep = "without" } = watched.get(name) ?? {};
+    return await longestPauseMs(size, sweep, folder, stacosys.url);
+  });
+
+  const cpu = (size: number, asked: number) => results.get(loadOf(size, asked))?.map((of) => of.cpuMicros) ?? [];
+  const ratioTo = (least: number[], those: number[]) => those.length === 0 ? "" : withSpread(ratio(those, least));
+  const rows = SIZES.map((size) => [
+    size.toLocaleString("en"),
+    withSpread(spread(cpu(size, PAGE))),
+    ratioTo(cpu(PAGE, PAGE), cpu(size, PAGE)),
+    ratioTo(cpu(PAGE, PAGE), cpu(size, MANY)),
+    number(quantile(results.get(loadOf(size, PAGE))?.map(({ rss }) => rss) ?? [], 0.5)),
+    number(sweepMs(size, 0)),
+    number(sweepMs(size, size)),
+    ...SWEEPS.map((sweep) => withSpread(spread(pauses.get(watchOf(size, sweep)) ?? []))),
+  ]);
   return {
     title: "Growth",
     text:
-      "The executable with so many entries, of which up to 1,000 are asked for. A sweep is timed in one go on the cache " +
-      "alone, when nothing has expired and when all has; in the service it makes pauses for readers. The longest answer is " +
-      `that of a reader who asks without pause on one connection for ${WATCH_SECONDS} s, with no sweep and with one each ` +
-      "second that also saves a snapshot, of a cache in which nothing expires or all of it during that time.",
+      "The executable with so many entries, asked for the ten counters of a page, and for a thousand far apart, which the " +
+      "processor has to fetch from memory. A sweep is timed in one go on the cache alone, when nothing has expired and " +
+      "when all has; in the service it makes pauses for readers. The longest answer is that of a reader who asks without " +
+      `pause on one connection for ${WATCH_SECONDS} s, with no sweep and with one each second that also saves a snapshot, ` +
+      "of a cache in which nothing expires or all of it at once.",
     head: [
       "entries",
       "CPU per hit, µs",
       "÷ 10 entries",
+      "asked for 1,000, ÷ 10 entries",
       "memory, MB",
       "sweep, nothing expired, ms",
       "all expired, ms",
@@ -75,8 +90,12 @@ export async function growth(options: Options): Promise<Report> {
   };
 }
 
-function cpu(measured: readonly Measured[] | undefined): number[] {
-  return measured?.map(({ cpuMicros }) => cpuMicros) ?? [];
+function loadOf(size: number, asked: number): string {
+  return `${asked.toLocaleString("en")} of ${size.toLocaleString("en")} entries asked for`;
+}
+
+function watchOf(size: number, sweep: Sweep): string {
+  return `the longest answer with ${size.toLocaleString("en")} entries, ${sweep}`;
 }
 
 function articleOf(n: number): string {
@@ -101,7 +120,7 @@ async function filled(
   await write(`${JSON.stringify({ kind: "httpfastcache snapshot", version: 1, stacosys })}\n`);
   for (let from = 0; from < size; from += 10_000) {
     const rows = Array.from({ length: Math.min(10_000, size - from) }, (_, i) => {
-      return JSON.stringify([targetOf(articleOf(from + i)), `{"count":${i}}\n`, expiresAt]);
+      return JSON.stringify([targetOf(articleOf(from + i)), `{"count":${i % COUNTS}}\n`, expiresAt]);
     });
     await write(`${rows.join("\n")}\n`);
   }
@@ -125,13 +144,7 @@ function sweepMs(size: number, expired: number): number {
 }
 
 /** The longest time that a reader waits for an answer. */
-async function longestPauseMs(
-  size: number,
-  sweep: "without" | "fresh" | "expired",
-  folder: string,
-  stacosys: string,
-): Promise<number> {
-  progress(`growth: the longest answer with ${size.toLocaleString("en")} entries, ${sweep}`);
+async function longestPauseMs(size: number, sweep: Sweep, folder: string, stacosys: string): Promise<number> {
   const expiresAt = Date.now() + (sweep === "expired" ? 10_000 : 3_600_000);
   const peer = await filled(`${size}`, size, expiresAt, folder, stacosys, {
     SweepSeconds: sweep === "without" ? 86_400 : 1,
