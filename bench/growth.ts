@@ -5,10 +5,10 @@
  */
 
 import { Cache } from "../cache.ts";
-import { measure, type Measured } from "./measure.ts";
-import { number, type Options, type Report, targetOf, withSpread } from "./part.ts";
+import { measure, type Measured, runWrk } from "./measure.ts";
+import { number, type Options, type Report, targetOf, WARM_UP_SECONDS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
-import { alternate, progress, quantile, ratio, spread } from "./rounds.ts";
+import { alternate, quantile, ratio, spread } from "./rounds.ts";
 
 /** How many different counts there are, as on a blog. */
 const COUNTS = 50;
@@ -30,42 +30,47 @@ type Sweep = typeof SWEEPS[number];
 export async function growth(options: Options): Promise<Report> {
   const { folder, clients, rounds, seconds } = options;
   await using stacosys = peers.upstream();
-  const running = new Map<string, peers.Peer>();
-  for (const size of SIZES) {
-    const name = size.toLocaleString("en");
-    progress(`growth: filling a cache with ${name} entries`);
-    running.set(name, await filled(name, size, Date.now() + 3_600_000, folder, stacosys.url));
-  }
-  const loads = SIZES.flatMap((size) => (size < MANY ? [PAGE] : [PAGE, MANY]).map((asked) => ({ size, asked })));
-  const loaded = new Map(loads.map((load) => [loadOf(load.size, load.asked), load]));
-  const results = await alternate("growth", [...loaded.keys()], rounds, async (name): Promise<Measured> => {
-    const { size = 0, asked = 0 } = loaded.get(name) ?? {};
-    const { url, pids } = peers.named(running, size.toLocaleString("en"));
-    // Far apart.
-    const targets = Array.from({ length: asked }, (_, i) => targetOf(articleOf(Math.floor(i * size / asked))));
-    return await measure(pids, { url, targets, clients, seconds });
+  const sizes = new Map(SIZES.map((size) => [`${size.toLocaleString("en")} entries`, size]));
+  const results = await alternate("growth", [...sizes.keys()], rounds, async (name) => {
+    const size = peers.named(sizes, name);
+    try {
+      const { url, pids } = await filled(name, size, Date.now() + 3_600_000, folder, stacosys.url);
+      const askFor = async (asked: number): Promise<Measured> => {
+        // Far apart.
+        const targets = Array.from({ length: asked }, (_, i) => targetOf(articleOf(Math.floor(i * size / asked))));
+        const load = { url, targets, clients };
+        await runWrk({ ...load, seconds: WARM_UP_SECONDS });
+        return await measure(pids, { ...load, seconds });
+      };
+      return { page: await askFor(PAGE), many: size < MANY ? undefined : await askFor(MANY) };
+    } finally {
+      await peers.stopAll();
+    }
   });
-  await peers.stopAll();
 
   const watches = SIZES.flatMap((size) => SWEEPS.map((sweep) => ({ size, sweep })));
   const watched = new Map(watches.map((watch) => [watchOf(watch.size, watch.sweep), watch]));
   const pauses = await alternate("growth", [...watched.keys()], rounds, async (name) => {
-    const { size = 0, sweep = "without" } = watched.get(name) ?? {};
+    const { size, sweep } = peers.named(watched, name);
     return await longestPauseMs(size, sweep, folder, stacosys.url);
   });
 
-  const cpu = (size: number, asked: number) => results.get(loadOf(size, asked))?.map((of) => of.cpuMicros) ?? [];
-  const ratioTo = (least: number[], those: number[]) => those.length === 0 ? "" : withSpread(ratio(those, least));
-  const rows = SIZES.map((size) => [
-    size.toLocaleString("en"),
-    withSpread(spread(cpu(size, PAGE))),
-    ratioTo(cpu(PAGE, PAGE), cpu(size, PAGE)),
-    ratioTo(cpu(PAGE, PAGE), cpu(size, MANY)),
-    number(quantile(results.get(loadOf(size, PAGE))?.map(({ rss }) => rss) ?? [], 0.5)),
-    number(sweepMs(size, 0)),
-    number(sweepMs(size, size)),
-    ...SWEEPS.map((sweep) => withSpread(spread(pauses.get(watchOf(size, sweep)) ?? []))),
-  ]);
+  const [least = []] = [...results.values()].map((measured) => measured.map(({ page }) => page.cpuMicros));
+  const rows = [...results].map(([name, measured]) => {
+    const size = peers.named(sizes, name);
+    const page = measured.map(({ page }) => page.cpuMicros);
+    const many = measured.flatMap(({ many }) => many?.cpuMicros ?? []);
+    return [
+      size.toLocaleString("en"),
+      withSpread(spread(page)),
+      withSpread(ratio(page, least)),
+      many.length === 0 ? "" : withSpread(ratio(many, least)),
+      number(quantile(measured.map(({ page }) => page.rss), 0.5)),
+      number(sweepMs(size, 0)),
+      number(sweepMs(size, size)),
+      ...SWEEPS.map((sweep) => withSpread(spread(pauses.get(watchOf(size, sweep)) ?? []))),
+    ];
+  });
   return {
     title: "Growth",
     text:
@@ -88,10 +93,6 @@ export async function growth(options: Options): Promise<Report> {
     ],
     rows,
   };
-}
-
-function loadOf(size: number, asked: number): string {
-  return `${asked.toLocaleString("en")} of ${size.toLocaleString("en")} entries asked for`;
 }
 
 function watchOf(size: number, sweep: Sweep): string {

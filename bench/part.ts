@@ -42,6 +42,9 @@ export interface Chart {
 /** The ten counters of a page. */
 export const TARGETS: readonly string[] = Array.from({ length: 10 }, (_, i) => targetOf(`/2017/article-${i + 1}/`));
 
+/** By then all code that a hit needs is compiled. */
+export const WARM_UP_SECONDS = 2;
+
 /** The target of an article's counter. */
 export function targetOf(article: string): string {
   return `/comments/count?token=bench&url=${article}`;

@@ -125,7 +125,7 @@ async function write({ folder }: Setting, config: PeerConfig): Promise<string> {
 /** The service as `deno task start` runs it, with the demo in the same process. */
 export async function task(name: string, setting: Setting): Promise<Peer> {
   const cwd = `${setting.folder}/task`;
-  await Deno.mkdir(cwd);
+  await Deno.mkdir(cwd, { recursive: true });
   const config = { ...configFor(setting), Stacosys: `http://127.0.0.1:${freePort()}` };
   await Deno.writeTextFile(`${cwd}/config.json`, JSON.stringify(config));
   const [deno = "", ...args] = project.tasks.start.command.replace("demo/", `${ROOT}demo/`).split(" ");
@@ -343,9 +343,9 @@ export function upstream(delayMs = 0): Upstream {
 }
 
 /** The peer of that name. */
-export function named(running: ReadonlyMap<string, Peer>, name: string): Peer {
-  const peer = running.get(name);
-  if (peer === undefined) throw new Error(`${name} is not running`);
+export function named<T>(peers: ReadonlyMap<string, T>, name: string): T {
+  const peer = peers.get(name);
+  if (peer === undefined) throw new Error(`expected a peer, got ${name}`);
   return peer;
 }
 
