@@ -17,7 +17,7 @@ import { writeSelfExtracting } from "./self_extracting.ts";
  * sweep. Deno does all tasks of V8 before it looks at readers again: with tasks that mark, such a collection stopped them
  * for 0.3 s with a million entries and for 30 ms with 100,000; without, for 0.1 s and 10 ms.
  */
-export const V8_FLAGS = "--max-semi-space-size=2,--heap-growing-percent=40,--no-incremental-marking-task";
+export const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
 
 /** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */
 const OPTIONS = [
