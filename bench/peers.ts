@@ -342,11 +342,11 @@ export function upstream(delayMs = 0): Upstream {
   };
 }
 
-/** The peer of that name. */
-export function named<T>(peers: ReadonlyMap<string, T>, name: string): T {
-  const peer = peers.get(name);
-  if (peer === undefined) throw new Error(`expected a peer, got ${name}`);
-  return peer;
+/** What has that name. */
+export function named<T>(all: ReadonlyMap<string, T>, name: string): T {
+  const found = all.get(name);
+  if (found === undefined) throw new Error(`expected one of ${[...all.keys()].join(", ")}, got ${name}`);
+  return found;
 }
 
 /** Waits until a peer answers, and gives it back. */
