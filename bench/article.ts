@@ -16,47 +16,55 @@ const OWN_HTTPS = "httpfastcache, its own HTTPS";
 
 /** Measures it. */
 export async function article({ folder, wants, clients, rounds, seconds }: Options): Promise<Report> {
-  const flask = await peers.flask();
-  const setting = { folder, stacosys: flask.url, ttlSeconds: TTL_SECONDS };
   const tls = await peers.certificate(folder);
-  const candidates: [PeerName, string, (name: string) => Promise<peers.Peer>][] = [
-    ["ours", OWN_HTTPS, (name) => peers.executable(name, setting, tls)],
+  type Start = (name: string, setting: peers.Setting, flask: peers.Peer) => Promise<peers.Peer>;
+  const candidates: [PeerName, string, Start][] = [
+    ["ours", OWN_HTTPS, (name, setting) => peers.executable(name, setting, tls)],
     [
       "ours",
       "httpfastcache behind NginX with its micro-cache",
-      async (name) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "micro-cache"),
+      async (name, setting) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "micro-cache"),
     ],
     [
       "ours",
       "httpfastcache behind NginX",
-      async (name) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "keep-alive"),
+      async (name, setting) => peers.nginxBefore(name, setting, await peers.executable(name, setting), "keep-alive"),
     ],
-    ["nginx", "NginX's own cache", (name) => peers.nginxCache(name, setting, tls)],
+    ["nginx", "NginX's own cache", (name, setting) => peers.nginxCache(name, setting, tls)],
     [
       "varnish",
       "Varnish behind NginX",
-      async (name) => peers.nginxBefore(name, setting, await peers.varnish(name, setting), "keep-alive"),
+      async (name, setting) => peers.nginxBefore(name, setting, await peers.varnish(name, setting), "keep-alive"),
     ],
     [
       "go",
       "Go program behind NginX",
-      async (name) => peers.nginxBefore(name, setting, await peers.go(name, setting), "keep-alive"),
+      async (name, setting) => peers.nginxBefore(name, setting, await peers.go(name, setting), "keep-alive"),
     ],
     [
       "go",
       "Go program behind NginX, a connection for each request",
-      async (name) => peers.nginxBefore(name, setting, await peers.go(name, setting), "a connection each"),
+      async (name, setting) => peers.nginxBefore(name, setting, await peers.go(name, setting), "a connection each"),
     ],
-    ["flask", "Flask behind NginX", (name) => peers.nginxBefore(name, setting, flask, "a connection each")],
+    [
+      "flask",
+      "Flask behind NginX",
+      (name, setting, flask) => peers.nginxBefore(name, setting, flask, "a connection each"),
+    ],
   ];
-  const running = new Map<string, peers.Peer>();
-  for (const [word, name, start] of candidates) if (wants(word)) running.set(name, await start(name));
+  const starts = new Map(candidates.filter(([word]) => wants(word)).map(([, name, start]) => [name, start]));
 
-  const results = await alternate("article", [...running.keys()], rounds, async (name): Promise<Measured> => {
-    const { url, pids } = peers.named(running, name);
-    return await measure(pids, { url, targets: TARGETS, clients, seconds });
+  // Each round starts them anew, cold, as hit.ts does.
+  const results = await alternate("article", [...starts.keys()], rounds, async (name): Promise<Measured> => {
+    try {
+      const flask = await peers.flask();
+      const setting = { folder, stacosys: flask.url, ttlSeconds: TTL_SECONDS };
+      const { url, pids } = await peers.named(starts, name)(name, setting, flask);
+      return await measure(pids, { url, targets: TARGETS, clients, seconds });
+    } finally {
+      await peers.stopAll();
+    }
   });
-  await peers.stopAll();
 
   const requests = (name: string) => results.get(name)?.map((of) => of.perSecond) ?? [];
   const all = (of: readonly Measured[], field: keyof Measured) => of.map((round) => round[field]);
@@ -65,7 +73,10 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
   return {
     title: "The article's test",
     text:
-      `${clients} clients ask for the ten counters of a page over HTTPS, for ${rounds * seconds} s a row; counts are ` +
+      `${clients} clients ask for the ten counters of a page over HTTPS, for ${
+        rounds * seconds
+      } s a row in ${rounds} rounds ` +
+      `that each start cold; counts are ` +
       `fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s is an error. CPU and memory are those of ` +
       "the cache and of NginX in front of it.",
     head: [
