@@ -74,8 +74,9 @@ export async function main(args: readonly string[]): Promise<void> {
   stopOnSignals(servers, handoff, save, log);
   say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
-  if (save === undefined) await Deno.permissions.revoke({ name: "write" });
-  if (save === undefined) await Deno.permissions.revoke({ name: "read" });
+  if (save !== undefined) return;
+  await Deno.permissions.revoke({ name: "write" });
+  await Deno.permissions.revoke({ name: "read" });
 }
 
 function parseCommandLine(args: readonly string[]): { file: string; check: boolean } {
