@@ -41,6 +41,7 @@ const NUMBERS = ["seconds", "clients", "rounds"] as const;
 
 const { only, peers, seconds, clients, rounds, out } = parseCommandLine(Deno.args);
 await requirePrograms();
+await Deno.mkdir(out, { recursive: true });
 const folder = await Deno.makeTempDir({ prefix: "httpfastcache-bench-" });
 // NginX and Varnish give up what root may do, and want to read there, too.
 await Deno.chmod(folder, 0o755);
