@@ -78,7 +78,7 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
       } s a row in ${rounds} rounds ` +
       `that each start cold; counts are ` +
       `fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s is an error. CPU and memory are those of ` +
-      "the cache and of NginX in front of it.",
+      "the cache and of NginX in front of it; where the core of the load is full, it is the load that could do no more.",
     head: [
       "",
       "response time, ms: minimum > mean > maximum",
@@ -87,6 +87,7 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
       "own HTTPS ÷ it",
       "errors",
       "CPU, µs a request",
+      "core of the load, %",
       "memory, MB",
     ],
     rows: [...results].map(([name, of]) => [
@@ -97,6 +98,7 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
       name === OWN_HTTPS ? "1" : withSpread(ratio(requests(OWN_HTTPS), requests(name))),
       `${total(of, "errors")}`,
       number(middle(of, "cpuMicros")),
+      number(100 * middle(of, "loadShare")),
       number(Math.max(...all(of, "rss"))),
     ]),
     chart: {

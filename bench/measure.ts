@@ -25,8 +25,8 @@ export interface Load {
 export interface Measured extends Load {
   /** Processor time per request, user and system, in microseconds. */
   readonly cpuMicros: number;
-  /** Share of one core. */
-  readonly cpuShare: number;
+  /** Share of one core that the load took: near 1, it was the load that could do no more. */
+  readonly loadShare: number;
   /** Memory at the end, in MB. */
   readonly rss: number;
 }
@@ -48,7 +48,8 @@ export async function measure(pids: readonly number[], options: LoadOptions): Pr
   const seconds = (performance.now() - start) / 1000;
   const after = await usage(pids);
   const cpu = after.cpuSeconds - before.cpuSeconds;
-  return { ...load, cpuMicros: cpu / load.requests * 1e6, cpuShare: cpu / seconds, rss: after.rss };
+  const loadShare = (after.loadSeconds - before.loadSeconds) / seconds;
+  return { ...load, cpuMicros: cpu / load.requests * 1e6, loadShare, rss: after.rss };
 }
 
 /** Runs wrk. */
@@ -96,17 +97,31 @@ end
 `;
 }
 
+/** What processes and their descendants took, and what commands of ours took that have ended: those of the load. */
+interface Usage {
+  readonly cpuSeconds: number;
+  /** Memory, in MB. */
+  readonly rss: number;
+  readonly loadSeconds: number;
+}
+
 /** Processor time and memory of processes and all their descendants, by what /proc says. */
-export async function usage(pids: readonly number[]): Promise<{ cpuSeconds: number; rss: number }> {
+export async function usage(pids: readonly number[]): Promise<Usage> {
   // Deno itself may read /proc only with all permissions.
   const { stdout } = await new Deno.Command("sh", { args: ["-c", "cat /proc/[0-9]*/stat 2>/dev/null"] }).output();
   const processes = new TextDecoder().decode(stdout).trimEnd().split("\n").map((line) => {
     // By proc(5), with the fields counted from the third on: a name may have spaces.
     const fields = line.slice(line.lastIndexOf(")") + 2).split(" ").map(Number);
     const [, parent = 0] = fields;
-    const [user = 0, system = 0] = fields.slice(11);
+    const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11);
     const [pages = 0] = fields.slice(21);
-    return { pid: Number.parseInt(line), parent, cpuSeconds: (user + system) / 100, rss: pages * 4096 / 1e6 };
+    return {
+      pid: Number.parseInt(line),
+      parent,
+      cpuSeconds: (user + system) / 100,
+      endedSeconds: (endedUser + endedSystem) / 100,
+      rss: pages * 4096 / 1e6,
+    };
   });
   const family = new Set(pids);
   for (let size = 0; size < family.size;) {
@@ -114,7 +129,11 @@ export async function usage(pids: readonly number[]): Promise<{ cpuSeconds: numb
     for (const { pid, parent } of processes) if (family.has(parent)) family.add(pid);
   }
   const members = processes.filter(({ pid }) => family.has(pid));
-  return { cpuSeconds: sum(members.map((of) => of.cpuSeconds)), rss: sum(members.map((of) => of.rss)) };
+  return {
+    cpuSeconds: sum(members.map((of) => of.cpuSeconds)),
+    rss: sum(members.map((of) => of.rss)),
+    loadSeconds: processes.find(({ pid }) => pid === Deno.pid)?.endedSeconds ?? 0,
+  };
 }
 
 function sum(numbers: readonly number[]): number {
