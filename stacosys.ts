@@ -6,7 +6,6 @@
 
 // @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
-import { isLoopback } from "./config.ts";
 import { resendLost } from "./lost.ts";
 import { createTurns } from "./turns.ts";
 
@@ -64,11 +63,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
  * it at the very moment at which it would be used again.
  */
 export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
-  const { host, hostname, port, protocol } = new URL(url);
-  // As by Go, a Stacosys on this machine is not asked through what HTTP_PROXY names. Deno speaks no TLS this way.
-  const direct: Deno.Proxy = { transport: "tcp", hostname, port: Number(port) || 80 };
-  const isHere = protocol === "http:" && isLoopback(hostname);
-  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0, ...isHere && { proxy: direct } });
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  const { host } = new URL(url);
   const turns = createTurns(MAX_AT_ONCE);
   const send = resendLost(exchange, ({ outcome }) => outcome === "ok", turns);
   const inTime = `within ${timeoutMs / 1000} s`;

@@ -38,13 +38,6 @@ function testProgram(name: string, command: readonly string[]): void {
     assertEquals(stacosys.requests.map(({ target }) => target), ["/comments/count?token=t&url=/a/"]);
   });
 
-  Deno.test(`${name} asks a Stacosys on its machine itself, whatever proxy the environment names`, async () => {
-    await using stacosys = await startStandIn();
-    const environment = ["HTTP_PROXY", "ALL_PROXY"].map((key) => `${key}=http://127.0.0.1:9`);
-    await using program = await startProgram({ Stacosys: stacosys.url }, ["/usr/bin/env", ...environment, ...command]);
-    assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
-  });
-
   Deno.test(`${name} takes --config FILE, -config FILE, --config=FILE and -config=FILE`, async () => {
     await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
       for (const args of [["--config", file], ["-config", file], [`--config=${file}`], [`-config=${file}`]]) {
