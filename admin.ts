@@ -48,7 +48,7 @@ export function createAdmin({ cache, counters, metrics, outage, now = Date.now }
   return function handle(request: Request): Response {
     // A page in the owner's browser may reach this port, too: by its own script, or under a name that points here.
     const host = request.headers.get("host") ?? "";
-    const hostname = URL.parse(`http://${host}`)?.hostname ?? "";
+    const hostname = URL.parse(`http://${host}`)?.hostname.replace(/^\[|\]$/g, "") ?? "";
     if (!isLoopback(hostname) || request.headers.has("origin")) return refuse(STATUS_CODE.Forbidden, "403 forbidden");
     const url = new URL(request.url);
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;

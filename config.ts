@@ -183,7 +183,7 @@ function loopbackAddress(setting: Setting): Address | undefined {
 
 /** Whether a host is this machine, and reached from nowhere else. */
 export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 function stacosysUrl({ given, fault }: Setting): string | undefined {

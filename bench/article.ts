@@ -54,7 +54,7 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
   ];
   const starts = new Map(candidates.filter(([word]) => wants(word)).map(([, name, start]) => [name, start]));
 
-  // Each round starts them anew, cold, as hit.ts does.
+  // Each round starts them anew, as in hit.ts, but cold: that is part of the test.
   const results = await alternate("article", [...starts.keys()], rounds, async (name): Promise<Measured> => {
     try {
       const flask = await peers.flask();
@@ -75,10 +75,10 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
     text:
       `${clients} clients ask for the ten counters of a page over HTTPS, for ${
         rounds * seconds
-      } s a row in ${rounds} rounds ` +
-      `that each start cold; counts are ` +
-      `fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s is an error. CPU and memory are those of ` +
-      "the cache and of NginX in front of it; where the core of the load is full, it is the load that could do no more.",
+      } s a row, in ${rounds} ` +
+      `rounds that each start cold; counts are fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s ` +
+      "is an error. CPU and memory are those of the cache and of NginX in front of it; where the core of the load is full, " +
+      "it is the load that could do no more.",
     head: [
       "",
       "response time, ms: minimum > mean > maximum",
