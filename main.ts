@@ -33,6 +33,9 @@ Caches the comment counters of Stacosys.
   --help         show this
   --version      show the version`;
 
+/** What is asked directly, whatever proxy the environment names. Go leaves these out too. */
+const LOOPBACK = "localhost,127.0.0.0/8,::1";
+
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
@@ -55,6 +58,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
   const metrics = createMetrics();
   const outage = createOutage(log);
+  bypassProxy();
   const ask = watch(createStacosys({ url: stacosys, timeoutMs }), metrics, outage);
   const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures: maxEntries });
   const save = snapshotFile === undefined
@@ -116,6 +120,12 @@ async function readConfig(file: string): Promise<{ config: Config; text: string;
   );
   for (const warning of warnings) say(`warning: ${warning}`, console.warn);
   return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { config, text, tls };
+}
+
+/** Keeps a proxy that the environment names from standing between this machine and itself. */
+function bypassProxy(): void {
+  const listed = Deno.env.get("NO_PROXY") ?? Deno.env.get("no_proxy");
+  Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
 }
 
 /** Tells those who count and those who log about each answer of Stacosys. */

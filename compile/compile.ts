@@ -23,7 +23,7 @@ export const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-
 const OPTIONS = [
   "--quiet",
   "--no-prompt",
-  ...["--allow-net", "--allow-read", "--allow-write"],
+  ...["--allow-net", "--allow-read", "--allow-write", "--allow-env=NO_PROXY,no_proxy"],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
   `--v8-flags=${V8_FLAGS}`,
 ];

@@ -255,7 +255,16 @@ async function startDemo(settings: Record<string, unknown> = {}) {
   await Deno.writeTextFile(file, JSON.stringify(config));
   const main = new URL("../main.ts", import.meta.url).pathname;
   const program = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-net", "--allow-read", main, "--config", file],
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "--allow-read",
+      "--allow-env=NO_PROXY,no_proxy",
+      main,
+      "--config",
+      file,
+    ],
     stdin: "null",
     stdout: "piped",
     stderr: "null",

@@ -38,6 +38,15 @@ function testProgram(name: string, command: readonly string[]): void {
     assertEquals(stacosys.requests.map(({ target }) => target), ["/comments/count?token=t&url=/a/"]);
   });
 
+  Deno.test(`${name} asks a Stacosys on this machine itself, also where the environment names a proxy`, async () => {
+    await using stacosys = await startStandIn();
+    for (const [variable, exempt] of [["HTTP_PROXY", "example.org"], ["ALL_PROXY", ""]]) {
+      const proxied = ["env", `${variable}=http://127.0.0.1:9`, `no_proxy=${exempt}`, ...command];
+      await using program = await startProgram({ Stacosys: stacosys.url }, proxied);
+      assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+    }
+  });
+
   Deno.test(`${name} takes --config FILE, -config FILE, --config=FILE and -config=FILE`, async () => {
     await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
       for (const args of [["--config", file], ["-config", file], [`--config=${file}`], [`-config=${file}`]]) {

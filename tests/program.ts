@@ -36,6 +36,7 @@ export const FROM_SOURCE: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
+  "--allow-env=NO_PROXY,no_proxy",
   new URL("../main.ts", import.meta.url).pathname,
 ];
 
