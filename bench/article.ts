@@ -7,6 +7,7 @@
 import { measure, type Measured } from "./measure.ts";
 import { number, type Options, type PeerName, type Report, TARGETS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
+import { stopAll } from "./processes.ts";
 import { alternate, quantile, ratio } from "./rounds.ts";
 
 /** As long as the article's cache kept a count. */
@@ -62,7 +63,7 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
       const { url, pids } = await peers.named(starts, name)(name, setting, flask);
       return await measure(pids, { url, targets: TARGETS, clients, seconds });
     } finally {
-      await peers.stopAll();
+      await stopAll();
     }
   });
 

@@ -6,13 +6,14 @@
 
 // @ts-types="../types/std_parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
+import project from "../deno.json" with { type: "json" };
 import { article } from "./article.ts";
 import { growth } from "./growth.ts";
 import { hit } from "./hit.ts";
-import { LOAD_CORE } from "./measure.ts";
 import { pages } from "./pages.ts";
 import { type Options, PEER_NAMES, type Report } from "./part.ts";
-import { buildGo, PROGRAMS, stopAll } from "./peers.ts";
+import { buildGo, NEEDS } from "./peers.ts";
+import { close, LOAD_CORE, run } from "./processes.ts";
 import { writeReport } from "./report.ts";
 import { progress } from "./rounds.ts";
 import { start } from "./start.ts";
@@ -39,43 +40,61 @@ const USAGE = `Usage: deno task bench [options]
 const LISTS = ["only", "peers"] as const;
 const NUMBERS = ["seconds", "clients", "rounds"] as const;
 
+/** The parts that no other program takes part in. */
+const OURS_ALONE = new Set(["growth", "pages"]);
+
 const { only, peers, seconds, clients, rounds, out } = parseCommandLine(Deno.args);
-await requirePrograms();
-await Deno.mkdir(out, { recursive: true });
+// Debian has there what only root is to start, and this is not in everybody's PATH.
+Deno.env.set("PATH", `${Deno.env.get("PATH")}:/usr/sbin`);
+await requireNeeds();
 const folder = await Deno.makeTempDir({ prefix: "httpfastcache-bench-" });
 // NginX and Varnish give up what root may do, and want to read there, too.
 await Deno.chmod(folder, 0o755);
+let ending: Promise<never> | undefined;
 Deno.addSignalListener("SIGINT", () => stop(130));
 Deno.addSignalListener("SIGTERM", () => stop(143));
 try {
+  await Deno.mkdir(out, { recursive: true });
   // What runs in this process is part of the load.
-  await run("taskset", "--all-tasks", "--cpu-list", "--pid", LOAD_CORE, `${Deno.pid}`);
+  await run(["taskset", "--all-tasks", "--cpu-list", "--pid", LOAD_CORE, `${Deno.pid}`]);
   progress("compiling httpfastcache");
-  await run(Deno.execPath(), "task", "--quiet", "compile");
+  await run([Deno.execPath(), ...project.tasks.compile.command.split(" ").slice(1)], {
+    cwd: `${import.meta.dirname}/..`,
+  });
   if (peers.has("go")) {
     progress("building the Go program");
     await buildGo(folder);
   }
   const reports: Report[] = [];
   for (const [name, part] of Object.entries(PARTS)) {
-    if (!only.has(name)) continue;
+    if (!only.has(name) || OURS_ALONE.has(name) && !peers.has("ours")) continue;
     // wrk counts in whole seconds.
     const share = Math.max(1, Math.round(seconds / rounds / (name === "article" ? 1 : 2)));
-    reports.push(await part({ folder, wants: (peer) => peers.has(peer), clients, rounds, seconds: share }));
+    const report = await part({ folder, wants: (peer) => peers.has(peer), clients, rounds, seconds: share });
+    if (report.rows.length > 0) reports.push(report);
   }
+  if (reports.length === 0) throw new Error("--only and --peers leave nothing to measure");
   progress("");
   await writeReport(out, reports, `deno task bench ${Deno.args.join(" ")}`.trimEnd());
 } catch (error) {
-  progress("");
-  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  // A signal has ended what was waited for, if there was one.
+  if (ending === undefined) {
+    progress("");
+    console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  }
   await stop(1);
 }
 await stop(0);
 
-async function stop(code: number): Promise<never> {
-  await stopAll();
-  await Deno.remove(folder, { recursive: true });
-  Deno.exit(code);
+/** Ends all that was started, then this process, with the status of the first who wanted that. */
+function stop(code: number): Promise<never> {
+  async function end(): Promise<never> {
+    await close();
+    // Deno.remove fails if what was ended is just removing files of its own there.
+    await new Deno.Command("rm", { args: ["-rf", folder] }).output();
+    Deno.exit(code);
+  }
+  return ending ??= end();
 }
 
 function parseCommandLine(args: string[]) {
@@ -113,24 +132,17 @@ function parseCommandLine(args: string[]) {
 }
 
 /** Ends the benchmark if something is missing that it is going to need. */
-async function requirePrograms(): Promise<void> {
+async function requireNeeds(): Promise<void> {
   const missing = [];
-  for (const { program, packages, peer } of PROGRAMS) {
-    if (peer !== undefined && !peers.has(peer)) continue;
-    const { success } = await new Deno.Command("sh", { args: ["-c", `PATH=$PATH:/usr/sbin; command -v ${program}`] })
-      .output();
-    if (!success) missing.push({ program, packages });
+  for (const need of NEEDS) {
+    if (need.peer !== undefined && !peers.has(need.peer)) continue;
+    const { success } = await new Deno.Command("sh", { args: ["-c", need.test] }).output();
+    if (!success) missing.push(need);
   }
   if (missing.length === 0) return;
-  fail(
-    `expected ${missing.map(({ program }) => program).join(", ")}; ` +
-      `install with \`apt-get install ${missing.map(({ packages }) => packages).join(" ")}\`, or choose with --peers`,
-  );
-}
-
-async function run(command: string, ...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(command, { args }).output();
-  if (!success) throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
+  const install = `apt-get install ${missing.map(({ packages }) => packages).join(" ")}`;
+  const choice = missing.every(({ peer }) => peer !== undefined) ? ", or choose other --peers" : "";
+  fail(`expected ${missing.map(({ name }) => name).join(", ")}; install with \`${install}\`${choice}`);
 }
 
 function fail(message: string): never {

@@ -8,6 +8,7 @@ import { Cache } from "../cache.ts";
 import { measure, type Measured, runWrk } from "./measure.ts";
 import { number, type Options, type Report, targetOf, WARM_UP_SECONDS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
+import { stopAll } from "./processes.ts";
 import { alternate, quantile, ratio, spread } from "./rounds.ts";
 
 /** How many different counts there are, as on a blog. */
@@ -44,7 +45,7 @@ export async function growth(options: Options): Promise<Report> {
       };
       return { page: await askFor(PAGE), many: size < MANY ? undefined : await askFor(MANY) };
     } finally {
-      await peers.stopAll();
+      await stopAll();
     }
   });
 
@@ -155,15 +156,18 @@ async function longestPauseMs(size: number, sweep: Sweep, folder: string, stacos
   using connection = await Deno.connect({ hostname, port: Number(port) });
   const request = new TextEncoder().encode(`GET ${targetOf("/probe/")} HTTP/1.1\r\nHost: bench\r\n\r\n`);
   const answer = new Uint8Array(4_096);
+  const decoder = new TextDecoder();
   let longest = 0;
   const end = performance.now() + WATCH_SECONDS * 1_000;
   for (let asked = 0; performance.now() < end; asked++) {
     const start = performance.now();
     await connection.write(request);
-    await connection.read(answer);
+    const length = await connection.read(answer) ?? 0;
+    const said = decoder.decode(answer.subarray(0, length));
+    if (!said.startsWith("HTTP/1.1 200 ")) throw new Error(`expected 200 from ${peer.url}, got ${said}`);
     // The first is a miss.
     if (asked > 0) longest = Math.max(longest, performance.now() - start);
   }
-  await peers.stopAll();
+  await stopAll();
   return longest;
 }

@@ -7,6 +7,7 @@
 import { measure, type Measured, runWrk } from "./measure.ts";
 import { number, type Options, type PeerName, type Report, TARGETS, WARM_UP_SECONDS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
+import { stopAll } from "./processes.ts";
 import { alternate, quantile, ratio, spread } from "./rounds.ts";
 
 /** Measures it. */
@@ -32,7 +33,7 @@ export async function hit({ folder, wants, clients, rounds, seconds }: Options):
       await runWrk({ ...load, seconds: WARM_UP_SECONDS });
       return await measure(pids, { ...load, seconds });
     } finally {
-      await peers.stopAll();
+      await stopAll();
     }
   });
 

@@ -4,9 +4,7 @@
  * @module
  */
 
-/** The load runs on the first core, what is measured on the second; on one core they share it. */
-export const LOAD_CORE = "0";
-export const PEER_CORE = navigator.hardwareConcurrency > 1 ? "1" : "0";
+import { LOAD_CORE, run } from "./processes.ts";
 
 /** What wrk saw. Times are in milliseconds. */
 export interface Load {
@@ -54,47 +52,26 @@ export async function measure(pids: readonly number[], options: LoadOptions): Pr
 
 /** Runs wrk. */
 export async function runWrk({ url, targets, clients, seconds }: LoadOptions): Promise<Load> {
-  const script = await Deno.makeTempFile({ suffix: ".lua" });
-  await Deno.writeTextFile(script, luaFor(targets));
-  try {
-    const { code, stdout, stderr } = await new Deno.Command("taskset", {
-      args: [
-        ...["-c", LOAD_CORE, "wrk", "--threads", "1", "--connections", `${clients}`, "--duration", `${seconds}s`],
-        ...["--timeout", "10s", "--script", script, url],
-      ],
-    }).output();
-    const [, result] = /RESULT (\{.*\})/.exec(new TextDecoder().decode(stdout)) ?? [];
-    if (result === undefined) throw new Error(`wrk ended with status ${code}: ${new TextDecoder().decode(stderr)}`);
-    const load: Load = JSON.parse(result);
-    if (load.requests === 0) throw new Error(`no answer from ${url}${targets[0]}`);
-    return load;
-  } finally {
-    await Deno.remove(script);
-  }
-}
-
-function luaFor(targets: readonly string[]): string {
-  return `
-local requests, next = {}, 0
-function init()
-  for i, target in ipairs({${targets.map((target) => JSON.stringify(target)).join(",")}}) do
-    requests[i] = wrk.format("GET", target)
-  end
-end
-function request()
-  next = next % #requests + 1
-  return requests[next]
-end
-function done(summary, latency)
-  local errors = summary.errors
-  local ms = function(value) return string.format("%.3f", value / 1000) end
-  print(string.format(
-    'RESULT {"requests":%d,"perSecond":%.1f,"min":%s,"mean":%s,"max":%s,"p50":%s,"p99":%s,"errors":%d}',
-    summary.requests, summary.requests / summary.duration * 1e6, ms(latency.min), ms(latency.mean), ms(latency.max),
-    ms(latency:percentile(50)), ms(latency:percentile(99)),
-    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
-end
-`;
+  const said = await run([
+    ...[
+      "taskset",
+      "-c",
+      LOAD_CORE,
+      "wrk",
+      "--threads",
+      "1",
+      "--connections",
+      `${clients}`,
+      "--duration",
+      `${seconds}s`,
+    ],
+    ...["--timeout", "10s", "--script", `${import.meta.dirname}/load.lua`, url, "--", ...targets],
+  ]);
+  const [, result] = /RESULT (\{.*\})/.exec(said) ?? [];
+  if (result === undefined) throw new Error(`expected a result of wrk, got ${said}`);
+  const load: Load = JSON.parse(result);
+  if (load.requests === 0) throw new Error(`no answer from ${url}${targets[0]}`);
+  return load;
 }
 
 /** What processes and their descendants took, and what commands of ours took that have ended: those of the load. */
@@ -105,11 +82,15 @@ interface Usage {
   readonly loadSeconds: number;
 }
 
-/** Processor time and memory of processes and all their descendants, by what /proc says. */
+/**
+ * Processor time and memory of processes and all their descendants, by what /proc says.
+ *
+ * @throws if one of `pids` has ended.
+ */
 export async function usage(pids: readonly number[]): Promise<Usage> {
   // Deno itself may read /proc only with all permissions.
-  const { stdout } = await new Deno.Command("sh", { args: ["-c", "cat /proc/[0-9]*/stat 2>/dev/null"] }).output();
-  const processes = new TextDecoder().decode(stdout).trimEnd().split("\n").map((line) => {
+  const stats = await run(["sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true"]);
+  const processes = stats.split("\n").map((line) => {
     // By proc(5), with the fields counted from the third on: a name may have spaces.
     const fields = line.slice(line.lastIndexOf(")") + 2).split(" ").map(Number);
     const [, parent = 0] = fields;
@@ -123,6 +104,8 @@ export async function usage(pids: readonly number[]): Promise<Usage> {
       rss: pages * 4096 / 1e6,
     };
   });
+  const ended = pids.find((pid) => !processes.some((of) => of.pid === pid));
+  if (ended !== undefined) throw new Error(`process ${ended} ended while it was measured`);
   const family = new Set(pids);
   for (let size = 0; size < family.size;) {
     size = family.size;

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { measure, type Measured } from "./measure.ts";
-import { number, type Options, type Report, TARGETS, withSpread } from "./part.ts";
+import { measure, type Measured, runWrk } from "./measure.ts";
+import { number, type Options, type Report, TARGETS, WARM_UP_SECONDS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
+import { stopAll } from "./processes.ts";
 import { alternate, quantile, ratio, spread } from "./rounds.ts";
 
 const WAYS: Readonly<Record<string, { readonly targets: readonly string[]; readonly requestsPerPage: number }>> = {
@@ -17,11 +18,17 @@ const WAYS: Readonly<Record<string, { readonly targets: readonly string[]; reado
 /** Measures it. */
 export async function pages({ folder, clients, rounds, seconds }: Options): Promise<Report> {
   await using stacosys = peers.upstream();
-  const { url, pids } = await peers.executable("httpfastcache", { folder, stacosys: stacosys.url, ttlSeconds: 3_600 });
+  const setting = { folder, stacosys: stacosys.url, ttlSeconds: 3_600 };
   const results = await alternate("pages", Object.keys(WAYS), rounds, async (name): Promise<Measured> => {
-    return await measure(pids, { url, targets: WAYS[name]?.targets ?? [], clients, seconds });
+    try {
+      const { url, pids } = await peers.executable("httpfastcache", setting);
+      const load = { url, targets: WAYS[name]?.targets ?? [], clients };
+      await runWrk({ ...load, seconds: WARM_UP_SECONDS });
+      return await measure(pids, { ...load, seconds });
+    } finally {
+      await stopAll();
+    }
   });
-  await peers.stopAll();
 
   const perPage = (name: string) => WAYS[name]?.requestsPerPage ?? NaN;
   const perSecond = (name: string) => results.get(name)?.map((of) => of.perSecond / perPage(name)) ?? [];

@@ -1,12 +1,12 @@
 /**
- * What is measured: each peer is started on a port of its own, pinned to its core, and ended with all it started.
+ * What is measured: each peer is started on a port of its own.
  *
  * @module
  */
 
 import project from "../deno.json" with { type: "json" };
-import { PEER_CORE } from "./measure.ts";
 import type { PeerName } from "./part.ts";
+import { run, start } from "./processes.ts";
 
 /** A running peer. */
 export interface Peer {
@@ -28,53 +28,36 @@ export interface Setting {
 }
 
 const ROOT = new URL("..", import.meta.url).pathname;
-const children: Deno.ChildProcess[] = [];
 
 /** The file that `deno task compile` makes. */
 export const EXECUTABLE = `${ROOT}dist/httpfastcache`;
 
-/** What the benchmark runs besides Deno, the packages of Debian that have it, and for which peer; none: for all. */
-export const PROGRAMS: readonly { readonly program: string; readonly packages: string; readonly peer?: PeerName }[] = [
-  { program: "wrk", packages: "wrk" },
-  { program: "taskset", packages: "util-linux" },
-  { program: "openssl", packages: "openssl" },
-  { program: "nginx", packages: "nginx-light" },
-  { program: "varnishd", packages: "varnish", peer: "varnish" },
-  { program: "go", packages: "golang-go golang-github-patrickmn-go-cache-dev", peer: "go" },
-  { program: "flask", packages: "python3-flask" },
+/** What the benchmark needs besides Deno. */
+export interface Need {
+  readonly name: string;
+  /** What the shell finds it by. */
+  readonly test: string;
+  /** The packages of Debian that have it. */
+  readonly packages: string;
+  /** The peer that it is for; none: all. */
+  readonly peer?: PeerName;
+}
+
+/** All that it needs. */
+export const NEEDS: readonly Need[] = [
+  { name: "wrk", test: "command -v wrk", packages: "wrk" },
+  { name: "taskset", test: "command -v taskset", packages: "util-linux" },
+  { name: "openssl", test: "command -v openssl", packages: "openssl" },
+  { name: "nginx", test: "command -v nginx", packages: "nginx-light" },
+  { name: "varnishd", test: "command -v varnishd", packages: "varnish", peer: "varnish" },
+  {
+    name: "go and its go-cache",
+    test: "command -v go && ls /usr/share/gocode/src/github.com/patrickmn/go-cache",
+    packages: "golang-go golang-github-patrickmn-go-cache-dev",
+    peer: "go",
+  },
+  { name: "flask", test: "/usr/bin/python3 -c 'import flask'", packages: "python3-flask" },
 ];
-
-/** Starts a process on the peers' core. It is ended by {@linkcode stopAll}. */
-export function start(command: readonly string[], options: Deno.CommandOptions = {}): number {
-  const child = new Deno.Command("taskset", {
-    args: ["-c", PEER_CORE, ...command],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    ...options,
-  }).spawn();
-  children.push(child);
-  return child.pid;
-}
-
-/** Ends everything that was started. */
-export async function stopAll(): Promise<void> {
-  kill("SIGTERM");
-  const late = setTimeout(() => kill("SIGKILL"), 3_000);
-  await Promise.all(children.map((child) => child.status));
-  clearTimeout(late);
-  children.length = 0;
-}
-
-function kill(signal: Deno.Signal): void {
-  for (const child of children) {
-    try {
-      child.kill(signal);
-    } catch {
-      // It has ended by itself.
-    }
-  }
-}
 
 /** A port that nobody listens on just now. */
 export function freePort(): number {
@@ -85,7 +68,7 @@ export function freePort(): number {
 /** Stacosys itself: Flask over SQLite. */
 export async function flask(): Promise<Peer> {
   const port = freePort();
-  const pid = start(["/usr/bin/python3", `${ROOT}bench/peers/stacosys.py`, `${port}`]);
+  const { pid } = start(["/usr/bin/python3", `${ROOT}bench/peers/stacosys.py`, `${port}`]);
   return await ready({ name: "Flask", url: `http://127.0.0.1:${port}`, pids: [pid] });
 }
 
@@ -97,9 +80,14 @@ export async function executable(
 ): Promise<Peer> {
   const config = { ...configFor(setting), ...more };
   const file = await write(setting, config);
-  const pid = start([EXECUTABLE, "--config", file]);
+  const { pid } = start([EXECUTABLE, "--config", file], { env: unpackedIn(setting.folder) });
   const protocol = more["TlsCertFile"] === undefined ? "http" : "https";
   return await ready({ name, url: `${protocol}://${config.HostPort}`, pids: [pid] });
+}
+
+/** The environment in which the executable unpacks itself into a folder of the benchmark, not of its user. */
+export function unpackedIn(folder: string): Record<string, string> {
+  return { XDG_CACHE_HOME: `${folder}/unpacked`, CACHE_DIRECTORY: "" };
 }
 
 /** A configuration, as this program and the Go program understand it. */
@@ -130,20 +118,31 @@ export async function task(name: string, setting: Setting): Promise<Peer> {
   await Deno.writeTextFile(`${cwd}/config.json`, JSON.stringify(config));
   const [deno = "", ...args] = project.tasks.start.command.replace("demo/", `${ROOT}demo/`).split(" ");
   if (deno !== "deno") throw new Error(`expected the task start to run deno, got ${deno}`);
-  return await ready({ name, url: `http://${config.HostPort}`, pids: [start([Deno.execPath(), ...args], { cwd })] });
+  return await ready({
+    name,
+    url: `http://${config.HostPort}`,
+    pids: [start([Deno.execPath(), ...args], { cwd }).pid],
+  });
 }
 
 /** A `Deno.serve` that does nothing but answer, with the headers of a hit. */
 export async function bare(name: string): Promise<Peer> {
   const port = freePort();
-  const pid = start([Deno.execPath(), "run", "--no-prompt", "--allow-net", `${ROOT}bench/peers/bare.ts`, `${port}`]);
+  const { pid } = start([
+    Deno.execPath(),
+    "run",
+    "--no-prompt",
+    "--allow-net",
+    `${ROOT}bench/peers/bare.ts`,
+    `${port}`,
+  ]);
   return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
 }
 
 /** The Go program that this one replaces; counts are fresh for five minutes, whatever the setting says. */
 export async function go(name: string, setting: Setting, binary = "go-peer"): Promise<Peer> {
   const config = configFor(setting);
-  const pid = start([`${setting.folder}/${binary}`, "--config", await write(setting, config)]);
+  const { pid } = start([`${setting.folder}/${binary}`, "--config", await write(setting, config)]);
   return await ready({ name, url: `http://${config.HostPort}`, pids: [pid] });
 }
 
@@ -153,11 +152,9 @@ export async function buildGo(folder: string): Promise<void> {
   const builds = { "go-peer": source, "go-peer-1s": source.replace("5*time.Minute", "time.Second") };
   for (const [name, text] of Object.entries(builds)) {
     await Deno.writeTextFile(`${folder}/${name}.go`, text);
-    const { success, stderr } = await new Deno.Command("go", {
-      args: ["build", "-o", `${folder}/${name}`, `${folder}/${name}.go`],
+    await run(["go", "build", "-o", `${folder}/${name}`, `${folder}/${name}.go`], {
       env: { GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOCACHE: `${folder}/go-build`, GOFLAGS: "" },
-    }).output();
-    if (!success) throw new Error(`cannot build the Go program: ${new TextDecoder().decode(stderr)}`);
+    });
   }
 }
 
@@ -177,7 +174,7 @@ sub vcl_backend_response {
 `,
   );
   const work = `${folder}/${port}.varnish`;
-  const pid = start(["varnishd", "-F", "-a", `127.0.0.1:${port}`, "-f", vcl, "-n", work, "-s", "malloc,64m"]);
+  const { pid } = start(["varnishd", "-F", "-a", `127.0.0.1:${port}`, "-f", vcl, "-n", work, "-s", "malloc,64m"]);
   return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
 }
 
@@ -214,7 +211,7 @@ ${site}
 }
 `,
   );
-  return await ready({ name, url: `${protocol}://127.0.0.1:${port}`, pids: [start(["nginx", "-c", conf])] });
+  return await ready({ name, url: `${protocol}://127.0.0.1:${port}`, pids: [start(["nginx", "-c", conf]).pid] });
 }
 
 /** NginX's own cache, as one would set it up in place of the Go program. */
@@ -301,13 +298,21 @@ export type Certificate = { readonly TlsCertFile: string; readonly TlsKeyFile: s
 /** Makes a certificate, as Let's Encrypt does by default: for an elliptic curve. */
 export async function certificate(folder: string): Promise<Certificate> {
   const files = filesIn(folder);
-  const { success, stderr } = await new Deno.Command("openssl", {
-    args: [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "90"],
-      ...["-subj", "/CN=comments.example.org", "-out", files.TlsCertFile, "-keyout", files.TlsKeyFile],
+  await run([
+    ...[
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
+      "-nodes",
+      "-days",
+      "90",
     ],
-  }).output();
-  if (!success) throw new Error(`cannot make a certificate: ${new TextDecoder().decode(stderr)}`);
+    ...["-subj", "/CN=comments.example.org", "-out", files.TlsCertFile, "-keyout", files.TlsKeyFile],
+  ]);
   return files;
 }
 

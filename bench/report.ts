@@ -64,24 +64,24 @@ async function firstLine(command: string, ...args: string[]): Promise<string> {
   }
 }
 
-const BAR = { height: 22, gap: 12, left: 330, width: 330 } as const;
+const BAR = { height: 22, gap: 12, left: 440, width: 320 } as const;
 
 /** Horizontal bars with their values, right in light and dark. */
 function svg({ title, unit, bars }: Chart): string {
+  const said = (value: number) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
   const longest = Math.max(...bars.map(({ value }) => value));
   const height = 50 + bars.length * (BAR.height + BAR.gap);
   const rows = bars.map(({ name, value, ours }, i) => {
     const y = 44 + i * (BAR.height + BAR.gap);
     const width = Math.max(1, value / longest * BAR.width);
-    const text = `${value.toLocaleString("en", { maximumSignificantDigits: 3 })} ${unit}`;
     return `  <text class="name" x="${BAR.left - 10}" y="${y + 16}">${name}</text>
   <rect class="${ours ? "ours" : "other"}" x="${BAR.left}" y="${y}" width="${
       width.toFixed(1)
     }" height="${BAR.height}" rx="3"/>
-  <text x="${(BAR.left + width + 8).toFixed(1)}" y="${y + 16}">${text}</text>`;
+  <text x="${(BAR.left + width + 8).toFixed(1)}" y="${y + 16}">${said(value)} ${unit}</text>`;
   });
-  const described = bars.map(({ name, value }) => `${name}: ${value.toPrecision(3)} ${unit}`).join(", ");
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 ${height}" role="img" aria-labelledby="title desc">
+  const described = bars.map(({ name, value }) => `${name}: ${said(value)} ${unit}`).join(", ");
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 ${height}" role="img" aria-labelledby="title desc">
   <title id="title">${title}</title>
   <desc id="desc">${described}</desc>
   <style>

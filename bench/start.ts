@@ -4,9 +4,10 @@
  * @module
  */
 
-import { PEER_CORE, usage } from "./measure.ts";
+import { usage } from "./measure.ts";
 import { number, type Options, type Report, TARGETS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
+import { run, start as startProcess } from "./processes.ts";
 import { alternate, quantile, spread } from "./rounds.ts";
 
 const STARTS = 10;
@@ -19,6 +20,8 @@ interface Start {
 /** Measures it. */
 export async function start({ folder, wants }: Options): Promise<Report> {
   await using stacosys = peers.upstream();
+  const unpacked = peers.unpackedIn(folder);
+  await run([peers.EXECUTABLE, "--version"], { env: unpacked });
   const names = ["httpfastcache", "httpfastcache, first start"];
   if (wants("go")) names.push("Go program");
   const results = await alternate("start", names, STARTS, async (name): Promise<Start> => {
@@ -26,9 +29,7 @@ export async function start({ folder, wants }: Options): Promise<Report> {
     const file = `${folder}/start.json`;
     await Deno.writeTextFile(file, JSON.stringify(config));
     const program = name === "Go program" ? `${folder}/go-peer` : peers.EXECUTABLE;
-    // The first start unpacks; the others find what it has unpacked.
-    const cache = await Deno.makeTempDir({ dir: folder });
-    const env = name.endsWith("first start") ? { XDG_CACHE_HOME: cache } : {};
+    const env = name.endsWith("first start") ? peers.unpackedIn(await Deno.makeTempDir({ dir: folder })) : unpacked;
     return await firstAnswer([program, "--config", file], `http://${config.HostPort}${TARGETS[0]}`, env);
   });
   return {
@@ -47,13 +48,7 @@ export async function start({ folder, wants }: Options): Promise<Report> {
 
 async function firstAnswer(command: readonly string[], url: string, env: Record<string, string>): Promise<Start> {
   const start = performance.now();
-  const child = new Deno.Command("taskset", {
-    args: ["-c", PEER_CORE, ...command],
-    env,
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
+  const child = startProcess(command, { env });
   try {
     while (true) {
       try {

@@ -6,6 +6,7 @@
 
 import { number, type Options, type PeerName, type Report, TARGETS } from "./part.ts";
 import * as peers from "./peers.ts";
+import { stopAll } from "./processes.ts";
 import { progress } from "./rounds.ts";
 
 /** About what SQLite and Flask take on a small VPS. */
@@ -34,7 +35,7 @@ export async function storm({ folder, wants, clients }: Options): Promise<Report
     // Each peer removes or renews at its own time what has expired; NginX counts in whole seconds.
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     const expired = await rush(peer, clients, stacosys);
-    await peers.stopAll();
+    await stopAll();
     rows.push([name, `${cold.asked}`, number(cold.slowestMs), `${expired.asked}`, number(expired.slowestMs)]);
   }
   return {
