@@ -15,7 +15,7 @@ export interface Handoff {
   readonly handle: Handler;
   /** Makes readers wait until nobody has come for {@linkcode QUIET_MS}, or for {@linkcode LONGEST_MS} in all. */
   readonly calm: () => Promise<void>;
-  /** Answers them. */
+  /** Answers them, and whoever still comes. */
   readonly release: () => void;
 }
 
@@ -33,7 +33,7 @@ export function createHandoff(handler: Handler): Handoff {
     handle(request) {
       if (held === undefined) return handler(request);
       lastCame = performance.now();
-      return held.promise.then(() => handler(request));
+      return held.promise.then(() => handler(request)).then(asLast);
     },
     async calm() {
       held = Promise.withResolvers();
@@ -44,7 +44,12 @@ export function createHandoff(handler: Handler): Handoff {
     },
     release() {
       held?.resolve();
-      held = undefined;
     },
   };
+}
+
+/** Tells the reader that his next request needs another connection, before he sends it into this one, which closes. */
+function asLast(response: Response): Response {
+  response.headers.set("connection", "close");
+  return response;
 }

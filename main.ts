@@ -124,7 +124,7 @@ async function readConfig(file: string): Promise<{ config: Config; text: string;
 
 /** Keeps a proxy that the environment names from standing between this machine and itself. */
 function bypassProxy(): void {
-  const listed = Deno.env.get("NO_PROXY") ?? Deno.env.get("no_proxy");
+  const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
   Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
 }
 
@@ -274,4 +274,4 @@ function fail(text: string): never {
   Deno.exit(1);
 }
 
-if (import.meta.main) await main(Deno.args);
+if (import.meta.main) await main(Deno.args).catch((error) => fail(`${project.name}: ${reason(error)}`));

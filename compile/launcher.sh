@@ -14,6 +14,8 @@ new=
 run() {
   runtime=$1 program=$2
   export DENO_DIR="$3" DENO_NO_UPDATE_CHECK=1
+  # What the environment has for other programs on this runtime.
+  unset DENO_SERVE_ADDRESS DENO_V8_FLAGS DENO_PERMISSION_BROKER_PATH NODE_OPTIONS
   shift 3
   exec "$runtime" run --no-config --cached-only --ext=js @OPTIONS@ "$program" "$@"
 }

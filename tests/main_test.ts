@@ -135,6 +135,14 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
+  Deno.test(`${name} ends with a line, and status 1, at a start that fails as nobody foresaw`, async () => {
+    await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
+      const { code, stderr } = await runProgram(["--config", file], ["env", "DENO_CERT=/nowhere.pem", ...command]);
+      assertEquals(code, 1);
+      assertMatch(stderr, /^httpfastcache: Failed opening CA file[^\n]+\n$/);
+    });
+  });
+
   Deno.test(`${name} listens on all addresses, of both kinds, if HostPort names none`, async () => {
     const port = freePort();
     await using program = await startProgram({ HostPort: `:${port}`, Stacosys: "http://127.0.0.1:9" }, command);

@@ -265,6 +265,22 @@ Deno.test("with ReusePort it is replaced twice under load, and not one request f
   await stop(third);
 });
 
+Deno.test("with ReusePort a reader who keeps a connection is told so by the last answer on it", async () => {
+  await using stacosys = await stand.startStandIn();
+  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}`, ReusePort: true };
+  await using first = await startProgram(config);
+  const { hostname, port } = new URL(first.url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  await using _second = await startProgram(config);
+  let leaving: Promise<void> | undefined;
+  for (let answer = ""; !answer.includes("\r\nconnection: close\r\n");) {
+    answer = await askOn(connection);
+    assertMatch(answer, /^HTTP\/1\.1 200 /);
+    leaving ??= stop(first);
+  }
+  await leaving;
+});
+
 // Kept by browsers and CDNs.
 
 Deno.test("with CacheControl a count may be kept for what is left of its life, and a stale one not at all", async () => {
@@ -287,6 +303,13 @@ Deno.test("without CacheControl nothing is said about keeping", async () => {
     assertEquals(answer.headers.get("cache-control"), null);
   }
 });
+
+/** Asks on a connection that stays open, and returns the answer with its head, or nothing if the connection is closed. */
+async function askOn(connection: Deno.Conn): Promise<string> {
+  await connection.write(new TextEncoder().encode("GET /comments/count?token=t&url=/a/ HTTP/1.1\r\nHost: h\r\n\r\n"));
+  const answer = new Uint8Array(4_096);
+  return new TextDecoder().decode(answer.subarray(0, await connection.read(answer) ?? 0));
+}
 
 /** Runs `test` while a reader waits for a Stacosys that hangs. He is not answered. */
 async function withReaderInside(program: Program, stacosys: stand.StandIn, test: () => Promise<void>): Promise<void> {
