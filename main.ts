@@ -157,13 +157,13 @@ function serve(
       return new Response("500 internal server error\n", { status: STATUS_CODE.InternalServerError });
     },
   };
-  function listen(): Deno.HttpServer {
+  function listen(signal: AbortSignal): Deno.HttpServer {
     try {
-      return Deno.serve({ ...options, hostname: hostname ?? "::" }, handler);
+      return Deno.serve({ ...options, signal, hostname: hostname ?? "::" }, handler);
     } catch (error) {
       // A machine without IPv6 has no "::".
       if (hostname !== undefined || error instanceof Deno.errors.AddrInUse) throw error;
-      return Deno.serve({ ...options, hostname: "0.0.0.0" }, handler);
+      return Deno.serve({ ...options, signal, hostname: "0.0.0.0" }, handler);
     }
   }
   try {
@@ -175,20 +175,23 @@ function serve(
 
 /**
  * Listens again whenever a server has given up. `Deno.serve` does so at the first connection that it cannot accept, for
- * example because too many files are open. Its idle connections are closed then, which makes room.
+ * example because too many files are open. Its connections are closed then, which makes room.
  */
-function keepListening(listen: () => Deno.HttpServer, log: Log): Server {
-  let server = listen();
+function keepListening(listen: (signal: AbortSignal) => Deno.HttpServer, log: Log): Server {
+  let connections = new AbortController();
+  let server = listen(connections.signal);
   let stopping = false;
   async function relisten(): Promise<void> {
     while (!stopping) {
       try {
         return await server.finished;
       } catch (error) {
-        log("error", `a connection could not be accepted, idle ones are closed: ${reason(error)}`);
-        server.shutdown();
+        log("error", `a connection could not be accepted, all are closed: ${reason(error)}`);
+        // Unlike `shutdown`, it closes also those over HTTP/2 on which nothing happens.
+        connections.abort();
+        connections = new AbortController();
         await new Promise((resolve) => setTimeout(resolve, RELISTEN_MS));
-        if (!stopping) server = listen();
+        if (!stopping) server = listen(connections.signal);
       }
     }
   }

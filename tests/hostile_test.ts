@@ -88,24 +88,35 @@ Deno.test("a thousand idle connections keep nobody waiting", async () => {
   assertLess(slowest, 1_000);
 });
 
-Deno.test({
-  name: `more connections than files may be open end the idle ones, not the service nor its counts${NEEDS_LINUX}`,
-  ignore: !canTellMemory,
-  async fn() {
-    await using stacosys = await startStandIn();
-    const command = ["sh", "-c", `ulimit -n 100; exec "$0" "$@"`, ...FROM_SOURCE];
-    await using program = await startProgram({ Stacosys: stacosys.url }, command);
-    const read = () => ask(program, "/a/").then(brief, () => "nothing");
-    assertEquals(await read(), '200 {"count":7}');
-    using crowd = new DisposableStack();
-    await assertRejects(async () => {
-      while (true) crowd.adopt(await connect(program), close);
-    });
-    await until(async () => await read() === '200 {"count":7}', "the service listens again");
-    assertEquals(stacosys.requests.length, 1);
-    assertMatch(program.stderr(), /^(\S+ error a connection could not be accepted, idle ones are closed: .*\n)+$/);
-  },
-});
+/** With this a connection speaks HTTP/2, and then waits. */
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+for (const [protocol, start] of [["HTTP/1.1", ""], ["HTTP/2", PREFACE]] as const) {
+  Deno.test({
+    name:
+      `more connections than files may be open, over ${protocol}, are closed, which ends neither the service nor its counts${NEEDS_LINUX}`,
+    ignore: !canTellMemory,
+    async fn() {
+      await using stacosys = await startStandIn();
+      const command = ["sh", "-c", `ulimit -n 100; exec "$0" "$@"`, ...FROM_SOURCE];
+      await using program = await startProgram({ Stacosys: stacosys.url }, command);
+      const read = () => ask(program, "/a/").then(brief, () => "nothing");
+      assertEquals(await read(), '200 {"count":7}');
+      const crowd: Deno.Conn[] = [];
+      await assertRejects(async () => {
+        while (true) {
+          const connection = await connect(program);
+          crowd.push(connection);
+          await connection.write(new TextEncoder().encode(start));
+        }
+      });
+      await until(async () => await read() === '200 {"count":7}', "the service listens again");
+      for (const { readable } of crowd) await readable.pipeTo(new WritableStream()).catch(() => {});
+      assertEquals(stacosys.requests.length, 1);
+      assertMatch(program.stderr(), /^(\S+ error a connection could not be accepted, all are closed: .*\n)+$/);
+    },
+  });
+}
 
 Deno.test("five hundred readers who send a byte a second keep nobody waiting", async () => {
   await using stacosys = await startStandIn();
