@@ -103,7 +103,7 @@ export class Cache<V> {
   /** The entry of `key` as long as it is fresh. */
   get(key: string): Entry<V> | undefined {
     const slot = this.#shardOf(key).slots.get(key);
-    if (slot === undefined || slot.expiresAt <= this.#now()) return undefined;
+    if (slot === undefined || !this.#isFresh(slot)) return undefined;
     slot.visited = true;
     return slot;
   }
@@ -179,6 +179,12 @@ export class Cache<V> {
       // A hand at rest would hold on to each table that the map has outgrown since.
       shard.hand = undefined;
     }
+  }
+
+  /** One with more than its time to live ahead is from before the clock was set back; nobody knows how old it is. */
+  #isFresh(slot: Slot<V>): boolean {
+    const left = slot.expiresAt - this.#now();
+    return left > 0 && left <= this.#ttlMs;
   }
 
   #isOver(slot: Slot<V>): boolean {

@@ -79,7 +79,8 @@ export function createCounters(options: CountersOptions): Counters {
 
     const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
     const { since, landing } = flying ?? fly(target);
-    if (known !== undefined && now() < known.expiresAt + staleWhileRevalidateMs) {
+    const overdueMs = now() - (known?.expiresAt ?? -Infinity);
+    if (known !== undefined && overdueMs >= 0 && overdueMs < staleWhileRevalidateMs) {
       return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };
     }
 

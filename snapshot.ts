@@ -27,6 +27,9 @@ const VERSION = 1;
  */
 const PORTION = 500;
 
+/** What is written beside a snapshot and is as old as this belongs to a process that was killed in the middle of it. */
+const ABANDONED_MS = 600_000;
+
 /**
  * Writes what `cache` keeps, in place of the snapshot that was there: beside it first, so that at any time the file is
  * either the old one or the new one. Only the user of this process may read it.
@@ -77,6 +80,7 @@ export function keepSnapshot(
     log("warning", `cannot read ${options.file}: ${error instanceof Error ? error.message : error}; ${consequence}`);
     if (!ours) return () => Promise.resolve();
   }
+  removeAbandoned(options.file);
   let last = Promise.resolve();
   return function save() {
     // One at a time: a sweep may end while the last save has not.
@@ -85,6 +89,19 @@ export function keepSnapshot(
     });
     return last;
   };
+}
+
+function removeAbandoned(file: string): void {
+  const [, folder = "", name = ""] = /^(.*\/)?([^/]*)$/.exec(file) ?? [];
+  try {
+    for (const { name: beside } of Deno.readDirSync(folder || ".")) {
+      if (!beside.startsWith(`${name}.`) || !/^\.\d+\.tmp$/.test(beside.slice(name.length))) continue;
+      const { mtime } = Deno.statSync(folder + beside);
+      if (mtime !== null && mtime.getTime() + ABANDONED_MS < Date.now()) Deno.removeSync(folder + beside);
+    }
+  } catch {
+    // They take room, but nobody waits for it. That the folder is not there, the first save will tell.
+  }
 }
 
 /** A file that holds something else, which is not to be replaced. */

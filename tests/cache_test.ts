@@ -46,6 +46,16 @@ Deno.test("an expired entry is kept as long as stale ones are, and a sweep leave
   assertEquals(cache.size, 0);
 });
 
+Deno.test("where the clock is set back, an entry is no longer fresh", () => {
+  const { cache, clock } = cacheAt0({ staleMs: 50 });
+  clock.now = 1_000;
+  cache.set("a", 7);
+  clock.now = 999;
+  assertEquals([cache.get("a"), cache.getStale("a")?.value], [undefined, 7]);
+  cache.set("a", 8);
+  assertEquals(cache.get("a")?.value, 8);
+});
+
 Deno.test("an entry may expire sooner than the time to live, but not later", () => {
   const { cache } = cacheAt0();
   assertEquals(cache.set("a", 1, 30).expiresAt, 30);

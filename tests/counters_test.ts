@@ -110,6 +110,18 @@ Deno.test("while it may be served stale, an expired count is served at once and 
   assertEquals(await read(GOOD), "miss | 7 | fwd=stale; fwd-status=200; stored");
 });
 
+Deno.test("where the clock is set back, counts are fetched anew, also those that failed", async () => {
+  for (const staleWhileRevalidateMs of [0, 5_000]) {
+    const { clock, read } = counters({ staleWhileRevalidateMs });
+    clock.now = 3_600_000;
+    await read(GOOD);
+    clock.now = 0;
+    assertEquals(await read(BAD), "stale | 7 | fwd=stale; fwd-status=500; ttl=3610; detail=stale-if-error");
+    clock.now = -1;
+    assertEquals(await read(GOOD), "miss | 7 | fwd=stale; fwd-status=200; stored");
+  }
+});
+
 Deno.test("whose count is known does not wait long for a Stacosys that is known to be failing, and not once more", async () => {
   const { clock, asked, miss, read } = counters();
   await read(GOOD);

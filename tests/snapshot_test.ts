@@ -24,6 +24,19 @@ Deno.test("what is saved is there again, with the same expiry", async () => {
   assertEquals(facts(again), facts(cache));
 });
 
+Deno.test("what a process left that was killed while it saved is removed, but nothing else", async () => {
+  await using folder = await makeFolder();
+  const old = new Date(Date.now() - 700_000);
+  for (const name of ["snapshot.12.tmp", "snapshot.old.tmp", "snapshot.12", "other.12.tmp"]) {
+    await Deno.writeTextFile(`${folder.path}/${name}`, "[");
+    await Deno.utime(`${folder.path}/${name}`, old, old);
+  }
+  await Deno.writeTextFile(`${folder.path}/snapshot.13.tmp`, "[");
+  keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), folder.path);
+  const left = Array.from(Deno.readDirSync(folder.path), ({ name }) => name);
+  assertEquals(left.sort(), ["other.12.tmp", "snapshot.12", "snapshot.13.tmp", "snapshot.old.tmp"]);
+});
+
 Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {
   await using folder = await makeFolder();
   const cache = new Cache<string>({ ttlMs: 0, maxEntries: 20_000 });
