@@ -33,6 +33,11 @@ export async function article({ folder, wants, clients, rounds, seconds }: Optio
     ],
     ["nginx", "NginX's own cache", (name, setting) => peers.nginxCache(name, setting, tls)],
     [
+      "nginx",
+      "NginX's own cache, with a lock and open_file_cache",
+      (name, setting) => peers.nginxCache(name, setting, tls, peers.TUNED),
+    ],
+    [
       "varnish",
       "Varnish behind NginX",
       async (name, setting) => peers.nginxBefore(name, setting, await peers.varnish(name, setting), "keep-alive"),

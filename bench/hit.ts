@@ -19,6 +19,11 @@ export async function hit({ folder, wants, clients, rounds, seconds }: Options):
     ["ours", "httpfastcache, deno task start", (name) => peers.task(name, setting)],
     ["go", "Go program", (name) => peers.go(name, setting)],
     ["nginx", "NginX proxy_cache", (name) => peers.nginxCache(name, setting)],
+    [
+      "nginx",
+      "NginX proxy_cache with open_file_cache",
+      (name) => peers.nginxCache(name, setting, undefined, peers.TUNED),
+    ],
     ["varnish", "Varnish", (name) => peers.varnish(name, setting)],
     ["bare", "bare Deno.serve", peers.bare],
     ["nginx", "NginX return 200", (name) => peers.nginxReturn(name, setting)],
