@@ -148,7 +148,7 @@ export class Cache<V> {
     this.#size = 0;
   }
 
-  /** All entries, the oldest first, those not swept yet among them. */
+  /** All entries, those not swept yet among them; of a cache that is one map, the oldest first. */
   *entries(): Generator<[key: string, entry: Entry<V>]> {
     for (const { slots } of this.#shards) yield* slots;
   }

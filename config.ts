@@ -256,8 +256,9 @@ function flag({ given, fault }: Setting): boolean | undefined {
 }
 
 function suggestion(key: string, known: readonly string[]): string {
-  const slip = known.find((name) => levenshteinDistance(name.toLowerCase(), key.toLowerCase()) <= 2);
-  return slip === undefined ? "" : `; did you mean ${slip}?`;
+  const distance = (name: string) => levenshteinDistance(name.toLowerCase(), key.toLowerCase());
+  const [nearest = ""] = known.toSorted((a, b) => distance(a) - distance(b));
+  return distance(nearest) <= 2 ? `; did you mean ${nearest}?` : "";
 }
 
 function inWords(value: unknown): string {

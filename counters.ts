@@ -18,8 +18,6 @@ export interface CountersOptions {
   readonly outage: Outage;
   /** How long an expired counter is served while it is fetched anew. */
   readonly staleWhileRevalidateMs: number;
-  /** How many failures are remembered. */
-  readonly maxFailures: number;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
 }
@@ -37,8 +35,9 @@ export interface Lookup {
 const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
- * How many requests to Stacosys there may be, most of them waiting for their turn. Flask answers some 700 a second, so
- * that more would wait in vain; and a thousand readers, each with a batch of a hundred made-up counts, took 480 MB.
+ * How many requests to Stacosys there may be, most of them waiting for their turn, and how many failures are remembered.
+ * Flask answers some 700 a second, so that more would wait in vain; and a thousand readers, each with a batch of a hundred
+ * made-up counts, took 480 MB.
  */
 const MAX_FLIGHTS = 5_000;
 
@@ -64,9 +63,9 @@ export interface Counters {
 
 /** Returns the {@linkcode Counters} of a cache and a Stacosys. */
 export function createCounters(options: CountersOptions): Counters {
-  const { cache, ask, outage, staleWhileRevalidateMs, maxFailures, now = Date.now } = options;
+  const { cache, ask, outage, staleWhileRevalidateMs, now = Date.now } = options;
   const flights = new Map<string, Flight>();
-  const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: maxFailures, now });
+  const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_FLIGHTS, now });
 
   return { miss, purge };
 
@@ -74,8 +73,8 @@ export function createCounters(options: CountersOptions): Counters {
     if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", cacheStatus: "detail=too-long" };
     const known = cache.getStale(target);
     const flying = flights.get(target);
-    const crowded = flying === undefined && flights.size >= MAX_FLIGHTS;
-    if (crowded || failures.get(target) !== undefined) return failed(known);
+    const mayAsk = flights.size < MAX_FLIGHTS && failures.get(target) === undefined;
+    if (flying === undefined && !mayAsk) return failed(known);
 
     const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
     const { since, landing } = flying ?? fly(target);

@@ -54,13 +54,13 @@ export async function main(args: readonly string[]): Promise<void> {
 
   const log = createLog();
   surviveFaults(log);
-  const { staleMs, staleWhileRevalidateMs, maxEntries, stacosys, timeoutMs, snapshotFile, paths } = config;
+  const { staleMs, staleWhileRevalidateMs, stacosys, timeoutMs, snapshotFile, paths } = config;
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
   const metrics = createMetrics();
   const outage = createOutage(log);
   bypassProxy();
   const ask = watch(createStacosys({ url: stacosys, timeoutMs }), metrics, outage);
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures: maxEntries });
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs });
   const save = snapshotFile === undefined
     ? undefined
     : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => paths.includes(pathOf(key)), log);
@@ -182,8 +182,9 @@ function keepListening(listen: (signal: AbortSignal) => Deno.HttpServer, log: Lo
   let server = listen(connections.signal);
   let stopping = false;
   async function relisten(): Promise<void> {
-    while (!stopping) {
+    for (let broken = false; !stopping; broken = true) {
       try {
+        if (broken) server = listen(connections.signal);
         return await server.finished;
       } catch (error) {
         log("error", `a connection could not be accepted, all are closed: ${reason(error)}`);
@@ -191,7 +192,6 @@ function keepListening(listen: (signal: AbortSignal) => Deno.HttpServer, log: Lo
         connections.abort();
         connections = new AbortController();
         await new Promise((resolve) => setTimeout(resolve, RELISTEN_MS));
-        if (!stopping) server = listen(connections.signal);
       }
     }
   }

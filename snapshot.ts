@@ -82,9 +82,15 @@ export function keepSnapshot(
   }
   removeAbandoned(options.file);
   let last = Promise.resolve();
+  let waiting = false;
   return function save() {
-    // One at a time: a sweep may end while the last save has not.
-    last = last.then(() => saveSnapshot(cache, options)).catch((error) => {
+    // One at a time: a sweep may end while the last save has not. One that waits is enough for all that come meanwhile.
+    if (waiting) return last;
+    waiting = true;
+    last = last.then(() => {
+      waiting = false;
+      return saveSnapshot(cache, options);
+    }).catch((error) => {
       log("error", `cannot save ${options.file}: ${error instanceof Error ? error.message : error}`);
     });
     return last;

@@ -17,10 +17,10 @@ import { writeSelfExtracting } from "./self_extracting.ts";
  * sweep. Deno does all tasks of V8 before it looks at readers again: with tasks that mark, such a collection stopped them
  * for 0.3 s with a million entries and for 30 ms with 100,000; without, for 0.1 s and 6 ms.
  */
-export const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
+const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
 
 /** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */
-const OPTIONS = [
+export const OPTIONS: readonly string[] = [
   "--quiet",
   "--no-prompt",
   ...["--allow-net", "--allow-read", "--allow-write", "--allow-env=NO_PROXY,no_proxy"],

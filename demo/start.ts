@@ -22,9 +22,9 @@ addEventListener("unhandledrejection", (event) => {
 
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
-const stacosys = config && await standIn(config.stacosys);
 await main(["--config", FILE]);
 if (config !== undefined) {
+  const stacosys = await standIn(config.stacosys);
   const counter = counterUrl(config);
   sayWhatToTry(counter, openBlog(config, counter, stacosys));
 }

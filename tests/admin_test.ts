@@ -37,7 +37,7 @@ async function serve({ maxEntries = 100 } = {}) {
     outage.answered(target, stacosys.answer);
     return Promise.resolve(stacosys.answer);
   }
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, maxFailures: 100, now });
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
   const { requests } = metrics;
   const proxy = createProxy({ cache, counters, requests, paths: ["/comments/count"], script: await createScript() });
   const options = { hostname: "127.0.0.1", port: 0, onListen: () => {} };

@@ -115,6 +115,8 @@ Deno.test("a large cache is spread evenly over maps, however many there are and 
     (i: number) => `/comments/count?token=0123456789abcdef0123456789abcdef&url=/2017/article-${i}/`,
     (i: number) => `/comments/count?url=/2017/article-${i}/&token=0123456789abcdef0123456789abcdef`,
     (i: number) => `/comments/count?url=/${i}`,
+    // Only the highest bits differ.
+    (i: number) => i.toString(2).padStart(16, "0").replaceAll("1", "p"),
   ];
   for (const maps of [2, 3, 16, 31, 62]) {
     for (const keyOf of shapes) {
@@ -165,6 +167,21 @@ Deno.test("a large cache makes room in another part where the part of a new entr
   assertEquals(cache.size, 20_000);
 });
 
+Deno.test("a large cache is listed, swept in steps of a thousand, and cleared, whole", () => {
+  const { cache, clock } = cacheAt0({ maxEntries: 60_000 });
+  const fill = () => {
+    for (let i = 0; i < 3_000; i++) cache.set(`/comments/count?url=/${i}/`, i);
+  };
+  fill();
+  assertEquals([...cache.entries()].length, 3_000);
+  clock.now = 100;
+  assertEquals([...cache.sweep()].length, 3);
+  assertEquals(cache.size, 0);
+  fill();
+  cache.clear();
+  assertEquals([...cache.entries()], []);
+});
+
 Deno.test("a sweep of many entries lets readers pass every thousand", () => {
   const { cache, clock } = cacheAt0({ maxEntries: 5_000 });
   for (let i = 0; i < 5_000; i++) cache.set(`${i}`, i);
@@ -188,6 +205,22 @@ Deno.test("the sweeper sweeps by itself, tells so, and stops", async () => {
   const before = swept;
   await untilOthersHaveSwept();
   assertEquals([swept, cache.size], [before, 1]);
+});
+
+Deno.test("the sweeper takes a step at a time, begins no sweep before the last has ended, and tells of whole ones", async () => {
+  let [steps, turns] = [0, 0];
+  const told: number[] = [];
+  function* sweep(): Generator<void> {
+    for (let i = 0; i < 50; i++) {
+      steps++;
+      yield;
+    }
+  }
+  const stop = startSweeper({ sweep }, 1, () => told.push(steps));
+  for (; told.length < 2; turns++) await new Promise((resolve) => setTimeout(resolve));
+  stop();
+  assertEquals(told, [50, 100]);
+  assert(turns >= 80, `${steps} steps in ${turns} turns`);
 });
 
 Deno.test("a sweeper that is to wait longer than timers can count does not sweep at once", async () => {

@@ -222,8 +222,9 @@ Deno.test("what is no JSON object is one fault that says where", () => {
 });
 
 Deno.test("an unknown name is warned about, with the nearest known one if it looks like a slip", () => {
-  assertEquals(read({ TtlSecond: 5, Colour: "red", "a\nb": 1 }).warnings, [
+  assertEquals(read({ TtlSecond: 5, TlsKerFile: "k", Colour: "red", "a\nb": 1 }).warnings, [
     "c.json: TtlSecond: unknown, ignored; did you mean TtlSeconds?",
+    "c.json: TlsKerFile: unknown, ignored; did you mean TlsKeyFile?",
     "c.json: Colour: unknown, ignored",
     "c.json: a\\nb: unknown, ignored",
   ]);

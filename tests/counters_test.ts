@@ -4,6 +4,7 @@ import { Cache } from "../cache.ts";
 import { createCounters } from "../counters.ts";
 import { createOutage } from "../outage.ts";
 import type { Answer } from "../stacosys.ts";
+import { until } from "./until.ts";
 
 const A = "/comments/count?token=T&url=/a/";
 const GOOD: Answer = { outcome: "ok", body: "7" };
@@ -15,13 +16,14 @@ function counters({ staleWhileRevalidateMs = 0 } = {}) {
   const now = () => clock.now;
   const asked: { target: string; answer: (answer: Answer) => void }[] = [];
   const cache = new Cache<string>({ ttlMs: 10_000, staleMs: 60_000, maxEntries: 100, now });
-  const outage = createOutage(() => {}, now);
+  const log: string[] = [];
+  const outage = createOutage((_, text) => log.push(text), now);
   async function ask(target: string): Promise<Answer> {
     const answer = await new Promise<Answer>((answer) => asked.push({ target, answer }));
     outage.answered(target, answer);
     return answer;
   }
-  const { miss, purge } = createCounters({ cache, ask, outage, staleWhileRevalidateMs, maxFailures: 100, now });
+  const { miss, purge } = createCounters({ cache, ask, outage, staleWhileRevalidateMs, now });
   /** What a reader gets if Stacosys answers so, should it be asked. */
   async function read(answer: Answer): Promise<string> {
     const before = asked.length;
@@ -30,7 +32,7 @@ function counters({ staleWhileRevalidateMs = 0 } = {}) {
     const { result, entry, cacheStatus } = await lookup;
     return [result, entry?.value ?? "none", cacheStatus].join(" | ");
   }
-  return { cache, clock, asked, miss, purge, read, ask: () => asked.at(-1)?.answer };
+  return { cache, clock, asked, log, miss, purge, read, ask: () => asked.at(-1)?.answer };
 }
 
 Deno.test("a miss is one request to Stacosys, and its answer is kept", async () => {
@@ -63,8 +65,8 @@ Deno.test("an expired count is fetched anew", async () => {
 Deno.test("a failure leaves the last good count, and says how old it is", async () => {
   const { clock, read } = counters();
   await read(GOOD);
-  clock.now = 15_000;
-  assertEquals(await read(BAD), "stale | 7 | fwd=stale; fwd-status=500; ttl=-5; detail=stale-if-error");
+  clock.now = 15_500;
+  assertEquals(await read(BAD), "stale | 7 | fwd=stale; fwd-status=500; ttl=-6; detail=stale-if-error");
   clock.now = 20_000;
   const unreachable: Answer = { outcome: "network", reason: "Connection refused" };
   assertEquals(await read(unreachable), "stale | 7 | fwd=stale; ttl=-10; detail=stale-if-error");
@@ -77,6 +79,21 @@ Deno.test("a failure is an error when there is no count, and when the last good 
   await read(GOOD);
   clock.now = 71_000;
   assertEquals(await read(BAD), "error | none | fwd=uri-miss; fwd-status=500");
+});
+
+Deno.test("who got a stale count or none is told of when Stacosys is back", async () => {
+  const { clock, cache, log, read, miss, asked } = counters();
+  await read(BAD);
+  cache.set("/known", "7");
+  clock.now = 10_000;
+  const known = miss("/known");
+  asked.at(-1)?.answer(BAD);
+  await known;
+  await read(GOOD);
+  assertEquals(
+    log[1],
+    "Stacosys is back after 10.0 s; meanwhile 1 requests were answered with a stale count and 1 with none",
+  );
 });
 
 Deno.test("after a failure Stacosys is left in peace about that count for a second", async () => {
@@ -102,10 +119,7 @@ Deno.test("while it may be served stale, an expired count is served at once and 
   }
   assertEquals(asked.length, 2);
   asked[1]?.answer({ outcome: "ok", body: "8" });
-  await Promise.resolve();
-  await Promise.resolve();
-  await Promise.resolve();
-  assertEquals(cache.get(A)?.value, "8");
+  await until(() => cache.get(A)?.value === "8", "the new count is kept");
   clock.now = 27_000;
   assertEquals(await read(GOOD), "miss | 7 | fwd=stale; fwd-status=200; stored");
 });
@@ -128,13 +142,22 @@ Deno.test("whose count is known does not wait long for a Stacosys that is known 
   clock.now = 10_000;
   await read(BAD);
   clock.now = 12_000;
+  const unknown = miss("/unknown");
+  const untried = counters();
+  untried.cache.set(A, "7");
+  untried.clock.now = 10_000;
+  const patient = untried.miss(A);
   assertEquals((await miss(A)).cacheStatus, "fwd=stale; ttl=-2; detail=stale-if-error");
+  asked[2]?.answer(BAD);
+  assertEquals((await unknown).cacheStatus, "fwd=uri-miss; fwd-status=500");
+  untried.asked[0]?.answer(GOOD);
+  assertEquals((await patient).result, "miss");
   clock.now = 13_000;
   const start = performance.now();
   for (let reader = 0; reader < 100; reader++) assertEquals((await miss(A)).result, "stale");
   assertLess(performance.now() - start, 500);
-  assertEquals(asked.length, 3);
-  asked[2]?.answer(GOOD);
+  assertEquals(asked.length, 4);
+  asked[3]?.answer(GOOD);
 });
 
 Deno.test("when 5,000 counts are waited for, another one is not, until one has come", async () => {
@@ -174,13 +197,29 @@ Deno.test("a purge removes an article in every spelling, or everything", () => {
 Deno.test("a count that was asked for before a purge reaches those who wait, but is not kept", async () => {
   const { cache, asked, miss, purge } = counters();
   const before = miss(A);
+  const other = miss("/comments/count?url=/b/");
   assertEquals(purge("/a/"), 0);
   const after = miss(A);
-  assertEquals(asked.length, 2);
+  assertEquals(asked.length, 3);
   asked[0]?.answer({ outcome: "ok", body: "7" });
-  assertEquals((await before).entry?.value, "7");
+  assertEquals((await before).entry, { value: "7", expiresAt: 0 });
+  asked[1]?.answer(GOOD);
+  await other;
+  assertEquals(cache.size, 1);
   assertEquals(cache.get(A), undefined);
-  asked[1]?.answer({ outcome: "ok", body: "8" });
+  asked[2]?.answer({ outcome: "ok", body: "8" });
   assertEquals((await after).entry?.value, "8");
   assertEquals(cache.get(A)?.value, "8");
+});
+
+Deno.test("a failure from before a purge does not keep anybody from the request after it", async () => {
+  const { asked, miss, purge } = counters();
+  miss(A);
+  purge();
+  const readers = [miss(A)];
+  asked[0]?.answer(BAD);
+  await new Promise((resolve) => setTimeout(resolve));
+  readers.push(miss(A));
+  asked[1]?.answer(GOOD);
+  assertEquals((await Promise.all(readers)).map(({ result }) => result), ["miss", "miss"]);
 });

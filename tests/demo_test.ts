@@ -101,6 +101,15 @@ Deno.test("where a Stacosys answers already, the demo's stays away", async () =>
   await server.shutdown();
 });
 
+Deno.test("deno task start has its demo Stacosys, also where the environment names a proxy that answers for it", async () => {
+  await using proxy = Deno.serve({ ...LOCAL, onListen: () => {} }, () => new Response("no such host", { status: 502 }));
+  const env = { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`, NO_PROXY: "" };
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` }, env);
+  await task.says("Ctrl-C");
+  const [, url = ""] = /curl '(.*)'/.exec(task.output()) ?? [];
+  assertEquals(await text(url), '{"count":7}\n');
+});
+
 Deno.test("Ctrl-C ends deno task start without a complaint", async () => {
   await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
   await task.says("Ctrl-C");
@@ -110,7 +119,7 @@ Deno.test("Ctrl-C ends deno task start without a complaint", async () => {
 });
 
 /** Runs the start task as deno.json has it, in a folder of its own with this configuration. */
-async function startTask(config: Record<string, unknown>) {
+async function startTask(config: Record<string, unknown>, env: Record<string, string> = {}) {
   const folder = await Deno.makeTempDir();
   await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
   const script = new URL("../demo/start.ts", import.meta.url).pathname;
@@ -118,7 +127,7 @@ async function startTask(config: Record<string, unknown>) {
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: folder,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -7,8 +7,10 @@
 
 // @ts-types="../types/std_assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
-import { compileSelfExtracting, denoCompile } from "../compile/compile.ts";
+import { compileSelfExtracting, denoCompile, OPTIONS } from "../compile/compile.ts";
 import project from "../deno.json" with { type: "json" };
+import { memoryOf } from "./memory.ts";
+import { freePort } from "./program.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/..`);
 
@@ -98,24 +100,13 @@ async function servesAndEnds(place: Place, env: Record<string, string>): Promise
     const response = await fetch(`http://${HostPort}/comments/count?token=t&url=/a/`);
     assertEquals(await response.json(), { count: 7 });
     assertEquals(response.headers.get("Access-Control-Allow-Origin"), "https://blog.example.org");
-    assertLess(await residentBytes(process.pid), 60e6, "memory at the first answer");
+    assertLess((await memoryOf(process)).now, 60, "memory at the first answer");
     await stdout.cancel();
   } finally {
     process.kill("SIGTERM");
   }
   assertEquals(await new Response(process.stderr).text(), "");
   assertEquals(await process.status, { success: true, code: 0, signal: null });
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
-}
-
-async function residentBytes(pid: number): Promise<number> {
-  // Deno.readTextFile would need --allow-all for a file in /proc.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
-  return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(new TextDecoder().decode(stdout))?.[1]);
 }
 
 /** All files and folders in `folder`, but for what the executable unpacked. */
@@ -127,6 +118,11 @@ function* traces(folder: string): Iterable<string> {
     }
   }
 }
+
+Deno.test("deno task start runs with the flags of V8 that the executable has", () => {
+  const flagsIn = (options: readonly string[]) => options.filter((option) => option.startsWith("--v8-flags="));
+  assertEquals(flagsIn(project.tasks.start.command.split(" ")), flagsIn(OPTIONS));
+});
 
 Deno.test("copied alone into another folder, it serves in an empty environment", () =>
   withCopy((place) => servesAndEnds(place, {})));

@@ -423,7 +423,6 @@ function serviceFor(
       ask: createStacosys({ url: stacosys.url, timeoutMs }),
       outage: createOutage(() => {}, now),
       staleWhileRevalidateMs,
-      maxFailures: 1_000,
       now,
     }),
     requests: createMetrics().requests,

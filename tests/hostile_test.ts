@@ -110,6 +110,10 @@ for (const [protocol, start] of [["HTTP/1.1", ""], ["HTTP/2", PREFACE]] as const
           await connection.write(new TextEncoder().encode(start));
         }
       });
+      {
+        using _ = Deno.listen({ hostname: "127.0.0.1", port: Number(new URL(program.url).port) });
+        await until(() => program.stderr().includes("already in use"), "it cannot listen again yet");
+      }
       await until(async () => await read() === '200 {"count":7}', "the service listens again");
       for (const { readable } of crowd) await readable.pipeTo(new WritableStream()).catch(() => {});
       assertEquals(stacosys.requests.length, 1);

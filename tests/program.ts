@@ -4,7 +4,7 @@
  * @module
  */
 
-import { V8_FLAGS } from "../compile/compile.ts";
+import { OPTIONS } from "../compile/compile.ts";
 
 /** A process of the program. Disposing of it ends it and removes its folder. */
 export interface Program extends AsyncDisposable {
@@ -29,14 +29,7 @@ export interface Ended {
 export const FROM_SOURCE: readonly string[] = [
   Deno.execPath(),
   "run",
-  "--quiet",
-  "--no-prompt",
-  "--unstable-net",
-  `--v8-flags=${V8_FLAGS}`,
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env=NO_PROXY,no_proxy",
+  ...OPTIONS,
   new URL("../main.ts", import.meta.url).pathname,
 ];
 

@@ -22,7 +22,7 @@ async function serve(options: Partial<ProxyOptions> = {}) {
     const bad: Answer = { outcome: "status", reason: "status 500", status: 500 };
     return Promise.resolve(target.includes("bad") ? bad : { outcome: "ok", body: '{"count":7}\n' });
   }
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, maxFailures: 1_000, now });
+  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
   const { requests } = createMetrics();
   const script = await createScript();
   const handler = createProxy({ cache, counters, requests, paths: ["/comments/count"], script, now, ...options });
@@ -66,12 +66,17 @@ Deno.test("a miss and a hit are answered alike, and Stacosys is asked once", asy
 });
 
 Deno.test("only a page on the reader's own machine, as in development, may read Cache-Status", async () => {
-  const corsOrigin = ["http://127.0.0.1:8102", "http://localhost", "https://localhost.example.org"];
+  const corsOrigin = [
+    "http://127.0.0.1:8102",
+    "http://localhost",
+    "http://[::1]:8102",
+    "https://localhost.example.org",
+  ];
   await using proxy = await serve({ corsOrigin });
   const exposed = corsOrigin.map(async (origin) => {
     return (await proxy.get(A, { headers: { origin } })).headers.get("access-control-expose-headers");
   });
-  assertEquals(await Promise.all(exposed), ["Cache-Status", "Cache-Status", null]);
+  assertEquals(await Promise.all(exposed), ["Cache-Status", "Cache-Status", "Cache-Status", null]);
 });
 
 Deno.test("another order or spelling is another entry, and Stacosys is asked as the reader did", async () => {
@@ -100,6 +105,7 @@ Deno.test("any method but GET is 404, without CORS header", async () => {
     assertEquals(plain(await proxy.get(A, { method })), NOT_FOUND, method);
   }
   assertEquals(plain(await proxy.get(A, { method: "HEAD" })), { ...NOT_FOUND, text: "" });
+  assertEquals(proxy.requests.rejected, 6);
 });
 
 Deno.test("any other path is 404, without CORS header", async () => {
@@ -117,6 +123,11 @@ Deno.test("the paths of the configuration are counters, no others", async () => 
   await using proxy = await serve({ paths: ["/api/comments/count"] });
   assertEquals((await proxy.get("/api/comments/count?url=/a/")).status, 200);
   assertEquals((await proxy.get(A)).status, 404);
+});
+
+Deno.test("a path of the configuration is a counter, even if it is another one with an s", async () => {
+  await using proxy = await serve({ paths: ["/count", "/counts"] });
+  assertEquals((await proxy.get("/counts?url=/a/&url=/b/")).text, '{"count":7}\n');
 });
 
 Deno.test("a count that cannot be had is 404 with CORS header", async () => {
@@ -162,12 +173,19 @@ Deno.test("without CorsOrigin there is no CORS header", async () => {
 });
 
 Deno.test("with CacheControl, browsers may keep a count for what is left of its life, and a stale one not at all", async () => {
-  await using proxy = await serve({ cacheControl: true });
-  const age = async () => (await proxy.get(A)).headers.get("cache-control");
+  await using proxy = await serve({ cacheControl: true, corsOrigin: "*" });
+  async function age(target = A): Promise<string | null> {
+    const { headers } = await proxy.get(target);
+    assertEquals(headers.get("access-control-allow-origin"), "*");
+    return headers.get("cache-control");
+  }
   assertEquals(await age(), "public, max-age=300");
   proxy.clock.now = 100_500;
   assertEquals(await age(), "public, max-age=199");
-  assertEquals((await proxy.get("/comments/count?url=/bad/")).headers.get("cache-control"), null);
+  assertEquals(await age("/comments/count?url=/bad/"), null);
+  proxy.cache.set("/comments/count?url=/once-good-bad/", "7");
+  proxy.clock.now = 500_000;
+  assertEquals(await age("/comments/count?url=/once-good-bad/"), "public, max-age=0");
 });
 
 Deno.test("more bodies than are kept ready, and longer ones, are all answered right", async () => {
@@ -208,6 +226,7 @@ Deno.test("ten known counts in one request ask Stacosys for nothing, and are tho
     assertEquals(JSON.parse(text), expected);
     assertEquals(headers.get("cache-status"), "httpfastcache; hit");
   }
+  assertEquals(proxy.requests.hit, 2);
   proxy.cache.set("/comments/count?token=T&url=/3/", '{"count":33}');
   assertEquals(JSON.parse((await proxy.get(page)).text).counts["/3/"], 33);
   assertEquals(proxy.asked, []);
@@ -246,6 +265,7 @@ Deno.test("a page with no url, or more than a hundred, is 400 with a line of JSO
     (await proxy.get(`/comments/counts?${urls(101)}`)).text,
     '{"error":"expected 1 to 100 urls, got 101"}\n',
   );
+  assertEquals(proxy.requests.rejected, 3);
   assertEquals((await proxy.get(`/comments/counts?${urls(100)}`)).status, 200);
 });
 
@@ -256,7 +276,11 @@ Deno.test("a page whose single requests are too long together is 414, and none o
   assertEquals([status, headers.get("access-control-allow-origin")], [414, "*"]);
   assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(33_000)}`)).status, 414);
   assertEquals(proxy.asked, []);
-  assertEquals((await proxy.get(`/comments/counts?token=${"x".repeat(200)}&${urls}`)).status, 200);
+  const four = Array.from({ length: 4 }, (_, i) => `url=/${i}/`.padEnd(8_192 - "/comments/count?".length, "x")).join(
+    "&",
+  );
+  assertEquals((await proxy.get(`/comments/counts?${four}&url=/`)).status, 414);
+  assertEquals((await proxy.get(`/comments/counts?${four}`)).status, 200);
 });
 
 Deno.test("the page is as fresh as its least fresh count", async () => {
@@ -268,12 +292,14 @@ Deno.test("the page is as fresh as its least fresh count", async () => {
 });
 
 Deno.test("the script for blogs is handed out, and not again to whoever has it", async () => {
-  await using proxy = await serve();
+  await using proxy = await serve({ corsOrigin: "*" });
   const { status, text, headers } = await proxy.get("/comments/counts.js");
+  assertEquals(headers.get("access-control-allow-origin"), "*");
   assertEquals([status, text], [200, await Deno.readTextFile(new URL("../counts.js", import.meta.url))]);
   assertEquals(headers.get("content-type"), "text/javascript; charset=utf-8");
   assertEquals(headers.get("cache-control"), "public, max-age=3600");
   const etag = headers.get("etag") ?? "";
   const again = await proxy.get("/comments/counts.js", { headers: { "if-none-match": etag } });
   assertEquals([again.status, again.text, again.headers.get("etag")], [304, "", etag]);
+  assertEquals(proxy.requests.hit, 2);
 });

@@ -2,8 +2,6 @@
 export interface ParseOptions {
   readonly string?: readonly string[];
   readonly boolean?: readonly string[];
-  readonly collect?: readonly string[];
-  readonly default?: Readonly<Record<string, unknown>>;
   /** Called for each argument that is no known option; `false` leaves it out. */
   readonly unknown?: (argument: string, key?: string, value?: unknown) => unknown;
 }
