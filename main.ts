@@ -122,8 +122,8 @@ async function readConfig(file: string): Promise<{ config: Config; text: string;
   return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { config, text, tls };
 }
 
-/** Keeps a proxy that the environment names from standing between this machine and itself. */
-function bypassProxy(): void {
+/** Keeps a proxy that the environment names from standing between this machine and itself. Call it before any `fetch`. */
+export function bypassProxy(): void {
   const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
   Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
 }

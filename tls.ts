@@ -43,7 +43,8 @@ export async function readCertificate(
   const end = Date.parse(cert.made.validTo);
   const until = new Date(end).toISOString();
   if (!cert.made.checkPrivateKey(key.made)) {
-    return report(fault, "TlsKeyFile", `the key of ${files.cert}`, `that of another certificate in ${files.key}`);
+    const expected = `the key of the first certificate in ${files.cert}`;
+    return report(fault, "TlsKeyFile", expected, `that of another certificate in ${files.key}`);
   }
   if (end <= now) {
     return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which ended ${until}`);

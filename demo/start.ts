@@ -6,7 +6,7 @@
  */
 
 import { type Config, parseConfig } from "../config.ts";
-import { main } from "../main.ts";
+import { bypassProxy, main } from "../main.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";
 import { type DemoStacosys, serveStacosys, TOKEN } from "./stacosys.ts";
@@ -22,9 +22,10 @@ addEventListener("unhandledrejection", (event) => {
 
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
+bypassProxy();
+const stacosys = config && await standIn(config.stacosys);
 await main(["--config", FILE]);
 if (config !== undefined) {
-  const stacosys = await standIn(config.stacosys);
   const counter = counterUrl(config);
   sayWhatToTry(counter, openBlog(config, counter, stacosys));
 }

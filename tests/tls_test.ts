@@ -154,7 +154,8 @@ refused("one with the key of another", async (folder) => {
   const { key } = await makeCertificate(folder, { name: "other" });
   return {
     config: { TlsCertFile: cert, TlsKeyFile: key },
-    fault: `TlsKeyFile: expected the key of ${cert}, got that of another certificate in ${key}`,
+    fault:
+      `TlsKeyFile: expected the key of the first certificate in ${cert}, got that of another certificate in ${key}`,
   };
 });
 
