@@ -64,7 +64,7 @@ async function firstLine(command: string, ...args: string[]): Promise<string> {
   }
 }
 
-const BAR = { height: 22, gap: 12, left: 440, width: 320 } as const;
+const BAR = { height: 22, gap: 12, left: 450, width: 310 } as const;
 
 /** Horizontal bars with their values, right in light and dark. */
 function svg({ title, unit, bars }: Chart): string {
@@ -81,7 +81,7 @@ function svg({ title, unit, bars }: Chart): string {
   <text x="${(BAR.left + width + 8).toFixed(1)}" y="${y + 16}">${said(value)} ${unit}</text>`;
   });
   const described = bars.map(({ name, value }) => `${name}: ${said(value)} ${unit}`).join(", ");
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 ${height}" role="img" aria-labelledby="title desc">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 ${height}" role="img" aria-labelledby="title desc">
   <title id="title">${title}</title>
   <desc id="desc">${described}</desc>
   <style>
