@@ -4,6 +4,7 @@ import { ARTICLES } from "../demo/articles.ts";
 import { type BlogOptions, serveBlog } from "../demo/blog.ts";
 import { serveStacosys } from "../demo/stacosys.ts";
 import { CHROMIUM, type Page, startChromium } from "./chromium.ts";
+import { FROM_SOURCE } from "./program.ts";
 
 const COUNTS = ARTICLES.slice(0, 10).map(({ comments }) => comments);
 const PATH = "/comments/count";
@@ -253,18 +254,9 @@ async function startDemo(settings: Record<string, unknown> = {}) {
     ...settings,
   };
   await Deno.writeTextFile(file, JSON.stringify(config));
-  const main = new URL("../main.ts", import.meta.url).pathname;
-  const program = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--allow-net",
-      "--allow-read",
-      "--allow-env=NO_PROXY,no_proxy",
-      main,
-      "--config",
-      file,
-    ],
+  const [deno = "", ...args] = FROM_SOURCE;
+  const program = new Deno.Command(deno, {
+    args: [...args, "--config", file],
     stdin: "null",
     stdout: "piped",
     stderr: "null",
