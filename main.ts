@@ -4,25 +4,23 @@
  * @module
  */
 
-// @ts-types="./types/std_parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
-// @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
-import { createAdmin } from "./admin.ts";
+import { createAdmin } from "./admin/admin.ts";
 import { Cache, startSweeper } from "./cache.ts";
-import { type Address, type Config, parseConfig } from "./config.ts";
-import { createCounters } from "./counters.ts";
+import { type Address, type Config, parseConfig } from "./service/config.ts";
+import { createCounters } from "./upstream/counters.ts";
 import project from "./deno.json" with { type: "json" };
-import { createHandoff, type Handoff } from "./handoff.ts";
-import { createLog, type Log } from "./log.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
-import { createOutage, type Outage } from "./outage.ts";
-import { createProxy, type Handler } from "./proxy.ts";
-import { createScript } from "./script.ts";
-import { keepSnapshot } from "./snapshot.ts";
-import { type Ask, createStacosys } from "./stacosys.ts";
-import { pathOf } from "./target.ts";
-import { type Certificate, readCertificate } from "./tls.ts";
+import { createHandoff, type Handoff } from "./service/handoff.ts";
+import { createLog, type Log } from "./service/log.ts";
+import { createMetrics, type Metrics } from "./admin/metrics.ts";
+import { createOutage, type Outage } from "./upstream/outage.ts";
+import { createProxy } from "./proxy.ts";
+import { createScript } from "./blog/script.ts";
+import { keepSnapshot } from "./service/snapshot.ts";
+import { type Ask, createStacosys } from "./upstream/stacosys.ts";
+import { pathOf } from "./upstream/target.ts";
+import { type Certificate, readCertificate } from "./service/tls.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
 
@@ -145,7 +143,7 @@ type Server = Pick<Deno.HttpServer, "shutdown">;
 function serve(
   { hostname, port }: Address,
   how: { reusePort: boolean; cert?: string; key?: string },
-  handler: Handler,
+  handler: Deno.ServeHandler,
   log: Log,
 ): Server {
   const options = {

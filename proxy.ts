@@ -4,13 +4,11 @@
  * @module
  */
 
-// @ts-types="./types/std_status.d.ts"
 import { STATUS_CODE } from "@std/http/status";
-import { type Batch, lookUp, MAX_URLS, parseBatch } from "./batch.ts";
+import { type Batch, lookUp, MAX_URLS, parseBatch } from "./blog/batch.ts";
 import { Cache, type Entry } from "./cache.ts";
-import type { Counters, Lookup } from "./counters.ts";
-import type { Result } from "./metrics.ts";
-import { pathOf, targetOf } from "./target.ts";
+import type { Counters, Lookup, Result } from "./upstream/counters.ts";
+import { pathOf, targetOf } from "./upstream/target.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {
@@ -26,20 +24,14 @@ export interface ProxyOptions {
   /** Whether browsers and CDNs may keep a count for what is left of its life. */
   readonly cacheControl?: boolean;
   /** Hands out the script for blogs. */
-  readonly script: (request: Request, cors: Headers) => Response;
+  readonly script: (request: Request, cors: Readonly<Record<string, string>>) => Response;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
 }
 
-/** Answers a request, at once if it can. */
-export type Handler = (request: Request) => Response | Promise<Response>;
-
-/** Header names and values. */
-export type Headers = Readonly<Record<string, string>>;
-
 /** What of an answer depends on who asks. */
 interface Variant {
-  readonly cors: Headers;
+  readonly cors: Readonly<Record<string, string>>;
   /** The answer to a hit. */
   readonly hit: (body: string) => Response;
 }
@@ -54,7 +46,7 @@ const BATCHES = 500;
 const MAX_BATCH_LENGTH = 32 * 1024;
 
 /** Returns the handler of the public port. */
-export function createProxy(options: ProxyOptions): Handler {
+export function createProxy(options: ProxyOptions): (request: Request) => Response | Promise<Response> {
   const { cache, counters, requests, paths, corsOrigin, script, cacheControl = false, now = Date.now } = options;
   const variantFor = createVariants(corsOrigin);
   const batches = new Cache<Batch>({ ttlMs: Infinity, maxEntries: BATCHES });
@@ -114,7 +106,7 @@ export function createProxy(options: ProxyOptions): Handler {
     return hit(found, variant);
   }
 
-  function reply({ result, entry, cacheStatus }: Lookup, cors: Headers): Response {
+  function reply({ result, entry, cacheStatus }: Lookup, cors: Readonly<Record<string, string>>): Response {
     requests[result]++;
     if (entry !== undefined) return new Response(entry.value, { headers: found(cacheStatus, entry, cors) });
     if (result === "rejected") return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", cacheStatus, cors);
@@ -126,7 +118,11 @@ export function createProxy(options: ProxyOptions): Handler {
     return refusal(STATUS_CODE.NotFound, NOT_FOUND, why);
   }
 
-  function found(cacheStatus: string, { expiresAt }: Entry<string>, cors: Headers): Headers {
+  function found(
+    cacheStatus: string,
+    { expiresAt }: Entry<string>,
+    cors: Readonly<Record<string, string>>,
+  ): Readonly<Record<string, string>> {
     const headers = foundHeaders(cacheStatus, cors);
     if (!cacheControl) return headers;
     const maxAge = Math.max(0, Math.floor((expiresAt - now()) / 1000));
@@ -138,7 +134,7 @@ export function createProxy(options: ProxyOptions): Handler {
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {
-  const allow = (origin: string): Headers => ({
+  const allow = (origin: string): Readonly<Record<string, string>> => ({
     "access-control-allow-origin": origin,
     ...LOOPBACK.test(origin) && { "access-control-expose-headers": "Cache-Status" },
   });
@@ -159,7 +155,7 @@ const READY_LENGTH = 1_000;
  * A `Response` can be handed out only once, but its clone costs 0.4 µs where a new one with three headers costs 5.6.
  * Most articles have one of a few counts, so that a few answers serve them all.
  */
-function createVariant(cors: Headers): Variant {
+function createVariant(cors: Readonly<Record<string, string>>): Variant {
   const headers = foundHeaders("hit", cors);
   const ready = new Map<string, Response>();
   function hit(body: string): Response {
@@ -174,13 +170,18 @@ function createVariant(cors: Headers): Variant {
   return { cors, hit };
 }
 
-function foundHeaders(cacheStatus: string, cors: Headers): Headers {
+function foundHeaders(cacheStatus: string, cors: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return { "content-type": "application/json", "cache-status": `httpfastcache; ${cacheStatus}`, ...cors };
 }
 
 const NOT_FOUND = "404 page not found\n";
 
-function refusal(status: number, body: string, cacheStatus: string, cors: Headers = {}): Response {
+function refusal(
+  status: number,
+  body: string,
+  cacheStatus: string,
+  cors: Readonly<Record<string, string>> = {},
+): Response {
   const headers = {
     "content-type": "text/plain; charset=utf-8",
     "x-content-type-options": "nosniff",

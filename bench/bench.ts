@@ -4,7 +4,6 @@
  * @module
  */
 
-// @ts-types="../types/std_parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { article } from "./article.ts";

@@ -27,7 +27,7 @@ export interface Setting {
   readonly ttlSeconds: number;
 }
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = `${import.meta.dirname}/../`;
 
 /** The file that `deno task compile` makes. */
 export const EXECUTABLE = `${ROOT}dist/httpfastcache`;

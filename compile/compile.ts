@@ -5,7 +5,6 @@
  * @module
  */
 
-// @ts-types="../types/std_parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { writeSelfExtracting } from "./self_extracting.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Config, parseConfig } from "../config.ts";
+import { type Config, parseConfig } from "../service/config.ts";
 import { bypassProxy, main } from "../main.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";

@@ -1,4 +1,3 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Cache, startSweeper } from "../cache.ts";

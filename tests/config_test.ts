@@ -1,7 +1,6 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
-import { isLoopback, parseConfig } from "../config.ts";
+import { isLoopback, parseConfig } from "../service/config.ts";
 
 const REQUIRED = { HostPort: "127.0.0.1:8101", Stacosys: "http://127.0.0.1:8100" };
 

@@ -1,9 +1,8 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals, assertLess } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { createCounters } from "../counters.ts";
-import { createOutage } from "../outage.ts";
-import type { Answer } from "../stacosys.ts";
+import { createCounters } from "../upstream/counters.ts";
+import { createOutage } from "../upstream/outage.ts";
+import type { Answer } from "../upstream/stacosys.ts";
 import { until } from "./until.ts";
 
 const A = "/comments/count?token=T&url=/a/";

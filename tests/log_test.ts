@@ -1,8 +1,7 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals } from "@std/assert";
-import { createLog } from "../log.ts";
-import { createOutage } from "../outage.ts";
-import type { Answer } from "../stacosys.ts";
+import { createLog } from "../service/log.ts";
+import { createOutage } from "../upstream/outage.ts";
+import type { Answer } from "../upstream/stacosys.ts";
 
 function logAt(time: string) {
   const clock = { now: Date.parse(time) };

@@ -1,7 +1,6 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
-import { resendLost } from "../lost.ts";
-import { createTurns } from "../turns.ts";
+import { resendLost } from "../upstream/lost.ts";
+import { createTurns } from "../upstream/semaphore.ts";
 import { until } from "./until.ts";
 
 interface Sent {

@@ -1,12 +1,11 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { createCounters } from "../counters.ts";
-import { createMetrics } from "../metrics.ts";
-import { createOutage } from "../outage.ts";
+import { createCounters } from "../upstream/counters.ts";
+import { createMetrics } from "../admin/metrics.ts";
+import { createOutage } from "../upstream/outage.ts";
 import { createProxy, type ProxyOptions } from "../proxy.ts";
-import { createScript } from "../script.ts";
-import type { Answer } from "../stacosys.ts";
+import { createScript } from "../blog/script.ts";
+import type { Answer } from "../upstream/stacosys.ts";
 
 const A = "/comments/count?token=T&url=/a/";
 
@@ -295,7 +294,7 @@ Deno.test("the script for blogs is handed out, and not again to whoever has it",
   await using proxy = await serve({ corsOrigin: "*" });
   const { status, text, headers } = await proxy.get("/comments/counts.js");
   assertEquals(headers.get("access-control-allow-origin"), "*");
-  assertEquals([status, text], [200, await Deno.readTextFile(new URL("../counts.js", import.meta.url))]);
+  assertEquals([status, text], [200, await Deno.readTextFile(new URL("../blog/counts.js", import.meta.url))]);
   assertEquals(headers.get("content-type"), "text/javascript; charset=utf-8");
   assertEquals(headers.get("cache-control"), "public, max-age=3600");
   const etag = headers.get("etag") ?? "";

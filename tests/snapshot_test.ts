@@ -1,8 +1,7 @@
 import { setImmediate } from "node:timers";
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals, assertLess } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { keepSnapshot } from "../snapshot.ts";
+import { keepSnapshot } from "../service/snapshot.ts";
 import { makeFolder } from "./folder.ts";
 import { until } from "./until.ts";
 

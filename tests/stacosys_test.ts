@@ -1,6 +1,5 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assertEquals } from "@std/assert";
-import { createStacosys } from "../stacosys.ts";
+import { createStacosys } from "../upstream/stacosys.ts";
 import * as stand from "./stand_in.ts";
 import { until } from "./until.ts";
 

@@ -1,4 +1,3 @@
-// @ts-types="../types/std_assert.d.ts"
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as does from "./stand_in.ts";
 

@@ -1,0 +1,25 @@
+/**
+ * The script for blogs, handed out so that a blog needs nothing but its tag.
+ *
+ * @module
+ */
+
+import { eTag, ifNoneMatch } from "@std/http/etag";
+import { STATUS_CODE } from "@std/http/status";
+import source from "./counts.js" with { type: "text" };
+
+/** Returns a handler that answers with `counts.js`, or says that the reader's copy is still good. */
+export async function createScript(): Promise<(request: Request, cors: Readonly<Record<string, string>>) => Response> {
+  const etag = await eTag(source) ?? "";
+  const headers = {
+    etag,
+    "content-type": "text/javascript; charset=utf-8",
+    // A new version reaches all readers within the hour, and in between only the first page asks.
+    "cache-control": "public, max-age=3600",
+    "cache-status": "httpfastcache; hit",
+  };
+  return (request, cors) =>
+    ifNoneMatch(request.headers.get("if-none-match"), etag)
+      ? new Response(source, { headers: { ...headers, ...cors } })
+      : new Response(null, { status: STATUS_CODE.NotModified, headers: { ...headers, ...cors } });
+}

@@ -1,0 +1,174 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { serveBlog } from "../../demo/blog.ts";
+import project from "../../deno.json" with { type: "json" };
+import { serveStacosys } from "../../demo/stacosys.ts";
+
+const LOCAL = { hostname: "127.0.0.1", port: 0 };
+
+Deno.test("the demo Stacosys counts comments as 2.x does, with a token, and as 3.x does, without", async () => {
+  const stacosys = serveStacosys(LOCAL);
+  const url = `http://127.0.0.1:${stacosys.port}`;
+  const response = await fetch(`${url}/comments/count?token=demo&url=/2017/golang-a-la-rescousse/`);
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("content-type"), "application/json");
+  assertEquals(await response.text(), '{"count":7}\n');
+  assertEquals(await text(`${url}/comments/count?token=demo&url=%2F2017%2Fgolang-a-la-rescousse%2F`), '{"count":7}\n');
+  assertEquals(await text(`${url}/api/comments/count?url=/2017/golang-a-la-rescousse/`), '{"count":7}\n');
+  assertEquals(await text(`${url}/comments/count?token=demo&url=/2017/unknown/`), '{"count":0}\n');
+  assertEquals(await text(`${url}/comments/count?token=other&url=/2017/golang-a-la-rescousse/`), '{"count":0}\n');
+  assertEquals(stacosys.asked.get("/2017/golang-a-la-rescousse/")?.times, 4);
+  await stacosys.shutdown();
+});
+
+Deno.test("a comment posted to the demo Stacosys is counted at once, one without text or by a robot never", async () => {
+  const stacosys = serveStacosys(LOCAL);
+  const url = `http://127.0.0.1:${stacosys.port}`;
+  async function post(comment: Record<string, string>): Promise<number> {
+    const body = new URLSearchParams({ url: "/2016/hello/", token: "demo", ...comment });
+    const response = await fetch(`${url}/newcomment`, { method: "POST", body, redirect: "manual" });
+    await response.body?.cancel();
+    return response.status;
+  }
+  assertEquals(await post({ author: "Ada", message: "Hello!" }), 302);
+  assertEquals(await post({ author: "Ada", message: " " }), 400);
+  assertEquals(await post({ message: "Buy!", captcha: "yes" }), 400);
+  assertEquals(await post({ message: "Hello!", token: "other" }), 400);
+  assertEquals(await text(`${url}/comments/count?token=demo&url=/2016/hello/`), '{"count":4}\n');
+  await stacosys.shutdown();
+});
+
+Deno.test("deno task start shows a command to try, and it answers a real count", async () => {
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
+  await task.says("Ctrl-C");
+  const [, url = ""] = /curl '(.*)'/.exec(task.output()) ?? [];
+  assertEquals(await text(url), '{"count":7}\n');
+});
+
+Deno.test("deno task start shows a blog where CorsOrigin has one on this machine, otherwise it says why there is none", async () => {
+  {
+    const address = free();
+    const CorsOrigin = ["https://blog.example.org", `http://${address}`];
+    await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}`, CorsOrigin });
+    await task.says("Ctrl-C");
+    assertStringIncludes(task.output(), `\n  http://${address}\n`);
+    assertStringIncludes(await text(`http://${address}/`), "Golang to the rescue");
+  }
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}`, CorsOrigin: "*" });
+  await task.says("Ctrl-C");
+  assertStringIncludes(task.output(), "no blog, as CorsOrigin names none on this machine");
+});
+
+Deno.test("the form of the blog works without a script, and says so if Stacosys is away", async () => {
+  const stacosys = serveStacosys(LOCAL);
+  const url = `http://127.0.0.1:${stacosys.port}`;
+  await using blog = serveBlog({ ...LOCAL, cache: "http://127.0.0.1:1/comments/count", ttlMs: 1000, stacosys: url });
+  function post(message: string): Promise<Response> {
+    const body = new URLSearchParams({ token: "demo", url: "/2016/hello/", author: "", message, captcha: "" });
+    return fetch(`http://127.0.0.1:${blog.addr.port}/newcomment`, { method: "POST", body, redirect: "manual" });
+  }
+  const response = await post("Hello!");
+  assertEquals([response.status, response.headers.get("location")], [303, "/"]);
+  assertEquals(await text(`${url}/comments/count?token=demo&url=/2016/hello/`), '{"count":4}\n');
+  assertStringIncludes(await (await post("")).text(), "expected a comment");
+  await stacosys.shutdown();
+  assertEquals(await (await post("Hello!")).text(), `Stacosys at ${url} does not answer.\n`);
+});
+
+Deno.test("deno task start follows config.json: while it is broken it says so, mended it serves again", async () => {
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
+  await task.says("Ctrl-C");
+  await Deno.writeTextFile(`${task.folder}/config.json`, '{ "HostPort": ');
+  await task.says("config.json: expected JSON");
+  const HostPort = free();
+  await Deno.writeTextFile(
+    `${task.folder}/config.json`,
+    JSON.stringify({ HostPort, Stacosys: `http://${free()}`, Paths: ["/api/comments/count"] }),
+  );
+  await task.says(`listening on http://${HostPort}`);
+  assertEquals(await text(`http://${HostPort}/api/comments/count?url=/2017/sqlite-is-enough/`), '{"count":15}\n');
+});
+
+Deno.test("where a Stacosys answers already, the demo's stays away", async () => {
+  const server = Deno.serve({ ...LOCAL, onListen: () => {} }, () => Response.json({ count: 1234 }));
+  {
+    const HostPort = free();
+    await using task = await startTask({ HostPort, Stacosys: `http://127.0.0.1:${server.addr.port}` });
+    await task.says("Ctrl-C");
+    assertStringIncludes(task.output(), "the demo Stacosys stays away");
+    assertEquals(await text(`http://${HostPort}/comments/count?url=/a/`), '{"count":1234}');
+  }
+  await server.shutdown();
+});
+
+Deno.test("deno task start has its demo Stacosys, also where the environment names a proxy that answers for it", async () => {
+  await using proxy = Deno.serve({ ...LOCAL, onListen: () => {} }, () => new Response("no such host", { status: 502 }));
+  const env = { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`, NO_PROXY: "" };
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` }, env);
+  await task.says("Ctrl-C");
+  const [, url = ""] = /curl '(.*)'/.exec(task.output()) ?? [];
+  assertEquals(await text(url), '{"count":7}\n');
+});
+
+Deno.test("Ctrl-C ends deno task start without a complaint", async () => {
+  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
+  await task.says("Ctrl-C");
+  const before = task.output();
+  await task.interrupt();
+  assertMatch(task.output().slice(before.length), /^(.*Watcher.*\n)?$/);
+});
+
+/** Runs the start task as deno.json has it, in a folder of its own with this configuration. */
+async function startTask(config: Record<string, unknown>, env: Record<string, string> = {}) {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+  const script = `${import.meta.dirname}/../../demo/start.ts`;
+  const args = project.tasks.start.command.split(" ").slice(1).map((arg) => arg === "demo/start.ts" ? script : arg);
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: folder,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+
+  let output = "";
+  const read = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) output += chunk;
+  });
+  async function interrupt(): Promise<void> {
+    child.kill("SIGINT");
+    await Promise.all([...read, child.status]);
+  }
+  let ended = false;
+  child.status.then(() => ended = true);
+
+  return {
+    folder,
+    output: () => output,
+    async says(expected: string): Promise<void> {
+      for (const end = Date.now() + 30_000; !output.includes(expected); await pause(20)) {
+        if (ended || Date.now() > end) throw new Error(`expected ${expected}, got ${output}`);
+      }
+    },
+    interrupt,
+    async [Symbol.asyncDispose]() {
+      if (!ended) await interrupt();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** An address that nobody listens on. */
+function free(): string {
+  using listener = Deno.listen(LOCAL);
+  return `127.0.0.1:${listener.addr.port}`;
+}
+
+async function text(url: string): Promise<string> {
+  return await (await fetch(url)).text();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,624 @@
+/**
+ * What `deploy/` takes to a VPS, tried with the real programs: systemd reads the unit, the crontab's lines are run as cron
+ * runs them, and NginX stands before the program by the site.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
+import { compileSelfExtracting } from "../../compile/compile.ts";
+import { type Folder, makeFolder } from "../folder.ts";
+import { freePort, type Program, startProgram } from "./program.ts";
+import { type Answer, ask, brief, received } from "./reader.ts";
+import * as stand from "../stand_in.ts";
+import { until } from "../until.ts";
+
+const DEPLOY = `${import.meta.dirname}/../../deploy/`;
+const UNIT = await Deno.readTextFile(`${DEPLOY}httpfastcache.service`);
+const CRONTAB = await Deno.readTextFile(`${DEPLOY}httpfastcache.cron`);
+const SITE = await Deno.readTextFile(`${DEPLOY}nginx.conf`);
+
+/** What is tried here, and the packages of Debian that have it. */
+const PACKAGES = {
+  "systemd-analyze": "systemd",
+  crontab: "cron",
+  flock: "util-linux",
+  pkill: "procps",
+  nginx: "nginx-light",
+  openssl: "openssl",
+} as const;
+
+type Needed = keyof typeof PACKAGES;
+
+/** On Debian /usr/sbin is only in the path of root. */
+const PATH = `${Deno.env.get("PATH")}:/usr/sbin`;
+
+const absent = new Set<string>();
+for (const program of Object.keys(PACKAGES)) {
+  if (!(await run("sh", "-c", `command -v ${program}`)).success) absent.add(program);
+}
+const isRoot = Deno.uid() === 0;
+
+function test(name: string, needs: readonly (Needed | "root")[], fn: () => Promise<void>): void {
+  const missing = needs.flatMap((need) => {
+    if (need === "root") return isRoot ? [] : ["needs root"];
+    return absent.has(need) ? [`apt install ${PACKAGES[need]}`] : [];
+  });
+  const ignore = missing.length > 0;
+  Deno.test({ name: ignore ? `${name} (ignored: ${missing.join(", ")})` : name, ignore, fn });
+}
+
+// The unit.
+
+test("systemd has nothing to say about the unit", ["systemd-analyze"], async () => {
+  await using folder = await makeFolder();
+  const unit = `${folder.path}/httpfastcache.service`;
+  // It looks whether there is what the unit starts.
+  await Deno.writeTextFile(unit, replaced(UNIT, "/usr/local/bin/httpfastcache", "/bin/true"));
+  assertEquals(await run("systemd-analyze", "verify", unit), { success: true, output: "" });
+});
+
+test("systemd rates the exposure of the unit 2.0 or less", ["systemd-analyze"], async () => {
+  const options = ["--offline=true", "--threshold=20", "--no-pager"];
+  const { success, output } = await run("systemd-analyze", "security", ...options, `${DEPLOY}httpfastcache.service`);
+  assert(success, output.split("\n").filter((line) => /^(✗|→)/.test(line)).join("\n"));
+});
+
+test("told to end, and started after the unit's pause, the executable answers within a second", [], async () => {
+  const pauseMs = Number(/^RestartSec=(\d+)ms$/m.exec(UNIT)?.[1]);
+  await using stacosys = await stand.startStandIn();
+  await using folder = await makeFolder();
+  const command = ["env", `CACHE_DIRECTORY=${folder.path}`, await executable()];
+  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
+
+  async function restart(): Promise<number> {
+    await using leaving = await startProgram(config, command);
+    const start = performance.now();
+    leaving.process.kill("SIGTERM");
+    assertEquals((await leaving.process.status).code, 0);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await using program = await startProgram(config, command);
+    assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+    return performance.now() - start;
+  }
+  // The machine may have other things to do, but hardly three times.
+  assertLess(Math.min(await restart(), await restart(), await restart()), 1_000);
+});
+
+// The crontab.
+
+test("Debian's cron accepts the lines of the crontab", ["crontab"], async () => {
+  await using folder = await makeFolder();
+  const file = `${folder.path}/crontab`;
+  // It checks the crontabs of users only; in those of /etc/cron.d the user stands before the command.
+  await Deno.writeTextFile(file, CRONTAB.replaceAll(/^([^#\n]*) httpfastcache /gm, "$1 "));
+  const { success, output } = await run("crontab", "-n", file);
+  assert(success, output);
+  // Percent signs are line ends for cron.
+  assertEquals(JOBS.filter(({ command }) => command.includes("%")), []);
+  assertEquals(JOBS.map(({ user }) => user), ["httpfastcache", "httpfastcache", "httpfastcache"]);
+  assert(CRONTAB.endsWith("\n"), "cron ignores a last line that does not end");
+});
+
+for (const when of ["@reboot", "* * * * *"]) {
+  test(`the crontab's line ${when} starts it if it is not running`, ["root", "crontab", "flock"], async () => {
+    await using stacosys = await stand.startStandIn();
+    await using machine = await startMachine(stacosys);
+    const first = machine.cron(when);
+    await machine.answers();
+    // As in the next minute.
+    const second = await machine.cron(when).status;
+    assertEquals(second.code, 1);
+    assertEquals((await machine.log()).match(/listening on/g)?.length, 1);
+
+    first.kill("SIGKILL");
+    await first.status;
+    machine.cron(when);
+    await machine.answers();
+    assertEquals((await machine.log()).match(/listening on/g)?.length, 2);
+  });
+}
+
+test("the crontab's line for the night replaces it, whichever line is first then", [
+  "root",
+  "crontab",
+  "flock",
+  "pkill",
+], async () => {
+  await using stacosys = await stand.startStandIn();
+  await using machine = await startMachine(stacosys);
+  const old = machine.cron("@reboot");
+  await machine.answers();
+
+  const night = machine.cron("0 4 * * *");
+  const minute = machine.cron("* * * * *");
+  assertEquals((await old.status).code, 0);
+  await machine.answers();
+  // The loser of the two ends, at the latest when it has waited 10 s for the lock.
+  await Promise.race([night.status, minute.status]);
+  await machine.answers();
+  assertEquals((await machine.log()).match(/listening on/g)?.length, 2);
+});
+
+/** A line of a crontab. */
+interface Job {
+  readonly when: string;
+  readonly user: string;
+  readonly command: string;
+}
+
+const JOBS = CRONTAB.split("\n").filter((line) => /^[@*\d]/.test(line)).map((line): Job => {
+  const [, when = "", user = "", command = ""] = /^(@\w+|(?:\S+ ){4}\S+) +(\S+) (.*)$/.exec(line) ?? [];
+  return { when, user, command };
+});
+
+/** A machine with the crontab and the executable. Disposing of it ends all it runs. */
+interface Machine extends AsyncDisposable {
+  /** Runs a line as cron does when its time has come. */
+  cron(when: string): Deno.ChildProcess;
+  /** Waits until the executable answers. */
+  answers(): Promise<void>;
+  /** What it has said. */
+  log(): Promise<string>;
+}
+
+/** Nobody else's, so that the crontab's pkill ends only what runs here. */
+const USER = 64_321;
+
+async function startMachine(stacosys: stand.StandIn): Promise<Machine> {
+  const folder = await makeFolder();
+  const [home, bin, config] = [`${folder.path}/home`, `${folder.path}/bin`, `${folder.path}/config.json`];
+  await Deno.chmod(folder.path, 0o755);
+  await Deno.mkdir(home);
+  await Deno.chown(home, USER, USER);
+  await Deno.mkdir(bin);
+  await Deno.copyFile(await executable(), `${bin}/httpfastcache`);
+  const HostPort = `127.0.0.1:${freePort()}`;
+  await Deno.writeTextFile(config, JSON.stringify({ HostPort, Stacosys: stacosys.url }));
+
+  const environment = Object.fromEntries(CRONTAB.matchAll(/^([A-Z]+)=(.*)$/gm).map(([, name, value]) => [name, value]));
+  const children: Deno.ChildProcess[] = [];
+  return {
+    cron(when) {
+      const { user = "", command = "" } = JOBS.find((job) => job.when === when) ?? {};
+      const child = new Deno.Command(environment["SHELL"] ?? "", {
+        args: ["-c", replaced(command, "/etc/httpfastcache/config.json", config)],
+        clearEnv: true,
+        env: {
+          ...environment,
+          PATH: replaced(environment["PATH"] ?? "", "/usr/local/bin", bin),
+          HOME: home,
+          LOGNAME: user,
+        },
+        cwd: home,
+        uid: USER,
+        gid: USER,
+        stdin: "null",
+      }).spawn();
+      children.push(child);
+      return child;
+    },
+    answers: () =>
+      until(async () => {
+        const answer = await ask({ url: `http://${HostPort}` }, "/a/").catch(() => undefined);
+        return answer !== undefined && brief(answer) === '200 {"count":7}';
+      }, "it answers"),
+    log: () => Deno.readTextFile(`${home}/log`),
+    async [Symbol.asyncDispose]() {
+      for (const child of children) await end(child, "SIGKILL");
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+// The site.
+
+const forSite = (name: string, fn: () => Promise<void>) => test(name, ["nginx", "openssl"], fn);
+
+for (const [name, edit] of Object.entries({ "as it is": asItIs, "with several instances": severalInstances })) {
+  forSite(`NginX accepts the site ${name}`, async () => {
+    await using folder = await makeFolder();
+    const { file } = await writeSite(folder, ["127.0.0.1:8101", "127.0.0.1:8102"], "127.0.0.1:8100", edit);
+    const { success, output } = await run("nginx", "-t", "-c", file);
+    assert(success, output);
+  });
+}
+
+forSite("counts, batches and the script come from the cache, and all else from Stacosys", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin: "https://blog.example.org" });
+  await using site = await startSite([program], stacosys);
+
+  const count = await site.get("/comments/count?token=t&url=/a/");
+  assertEquals(brief(count), '200 {"count":7}');
+  assertEquals(count.headers.get("access-control-allow-origin"), "https://blog.example.org");
+  assertMatch(count.headers.get("cache-status") ?? "", /^httpfastcache; /);
+  const batch = await site.get("/comments/counts?token=t&url=/a/&url=/b/");
+  assertEquals(brief(batch), '200 {"counts":{"/a/":7,"/b/":7}}');
+  const script = await site.get("/comments/counts.js");
+  assertMatch(script.headers.get("content-type") ?? "", /javascript/);
+  assertEquals(stacosys.requests.map(({ target }) => target), [
+    "/comments/count?token=t&url=/a/",
+    "/comments/count?token=t&url=/b/",
+  ]);
+
+  for (const [method, target] of [["GET", "/comments?url=/a/"], ["POST", "/comments"], ["GET", "/comments/count/"]]) {
+    await site.get(target ?? "", { method: method ?? "" });
+    const seen = stacosys.requests.at(-1);
+    assertEquals([seen?.method, seen?.target], [method, target]);
+    assertEquals(seen?.headers.get("host"), "127.0.0.1");
+    assertEquals(seen?.headers.get("x-forwarded-for"), "127.0.0.1");
+    assertEquals(seen?.headers.get("x-forwarded-proto"), "https");
+  }
+});
+
+forSite("plain HTTP is led to HTTPS", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys);
+  const answer = await received(await fetch(`${site.plainUrl}/comments/count?url=/a/`, { redirect: "manual" }));
+  assertEquals(answer.status, 301);
+  assertEquals(answer.headers.get("location"), "https://127.0.0.1/comments/count?url=/a/");
+});
+
+forSite("NginX's own cache asks the cache once a second for a count, and once for all who wait", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.slowly(300, 7));
+  await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using site = await startSite([program], stacosys);
+
+  const crowd = await Promise.all(Array.from({ length: 100 }, () => site.count("/a/")));
+  assertEquals(new Set(crowd.map(brief)), new Set(['200 {"count":7}']));
+  assertEquals(await requestsTo(program), 1);
+  await until(
+    async () => {
+      assertEquals(brief(await site.count("/a/")), '200 {"count":7}');
+      return await requestsTo(program) > 1;
+    },
+    "the cache is asked again",
+    3_000,
+  );
+});
+
+forSite("without NginX's own cache each request reaches the cache, on a few connections that are kept", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using relay = startRelay(program);
+  await using site = await startSite([relay], stacosys, withoutOwnCache);
+  const readers = 8;
+  await Promise.all(Array.from({ length: readers }, async () => {
+    for (let i = 0; i < 25; i++) assertEquals(brief(await site.count("/a/")), '200 {"count":7}');
+  }));
+  assertEquals(await requestsTo(program), readers * 25);
+  assertLessOrEqual(relay.connections, readers);
+  assertMatch((await site.count("/a/")).headers.get("cache-status") ?? "", /; hit$/);
+});
+
+forSite("while the cache is away NginX gives what it has kept, and has no answer to the rest", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys);
+  await site.count("/a/");
+  await kill(program);
+  await until(async () => {
+    const answer = await site.count("/a/");
+    assertEquals(brief(answer), '200 {"count":7}');
+    return answer.headers.get("x-own-cache") === "STALE";
+  }, "what is kept is too old for better days");
+  assertEquals((await site.count("/b/")).status, 502);
+  assertEquals(stacosys.requests.length, 1);
+});
+
+forSite("while the cache is away Stacosys does, if the site's line for that is on", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using site = await startSite([program], stacosys, withBackup);
+  await site.count("/a/");
+  assertEquals(await requestsTo(program), 1);
+  await kill(program);
+  assertEquals(brief(await site.count("/b/")), '200 {"count":7}');
+});
+
+forSite("a restart of the cache under load is not noticed by readers, if Stacosys does meanwhile", async () => {
+  await using stacosys = await stand.startStandIn();
+  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
+  await using leaving = await startProgram(config);
+  await using site = await startSite([leaving], stacosys, (text) => withBackup(withoutOwnCache(text)));
+  const crowd = startCrowd(site);
+  await crowd.answers(100);
+  leaving.process.kill("SIGTERM");
+  await leaving.process.status;
+  await crowd.answers(100);
+  await using _ = await startProgram(config);
+  await crowd.answers(100);
+  await crowd.leave();
+});
+
+forSite("the cache is replaced under load, and readers do not notice, if it has ReusePort", async () => {
+  await using stacosys = await stand.startStandIn();
+  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}`, ReusePort: true };
+  await using leaving = await startProgram(config);
+  await using site = await startSite([leaving], stacosys, withoutOwnCache);
+  const crowd = startCrowd(site);
+  await crowd.answers(100);
+  await using _ = await startProgram(config);
+  leaving.process.kill("SIGTERM");
+  await leaving.process.status;
+  await crowd.answers(100);
+  await crowd.leave();
+});
+
+forSite("two instances fetch each URL once in all, and the death of one is not noticed by readers", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using one = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using other = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using site = await startSite([one, other], stacosys, (text) => severalInstances(withoutOwnCache(text)));
+
+  // In another order the second time, by which chance would share them out anew.
+  for (const articles of [ARTICLES, ARTICLES.toReversed()]) await Promise.all(articles.map(site.count));
+  assertEquals(stacosys.requests.length, ARTICLES.length);
+  const shares = await Promise.all([requestsTo(one), requestsTo(other)]);
+  assertEquals(shares.reduce((sum, share) => sum + share), 2 * ARTICLES.length);
+  for (const share of shares) assertLess(ARTICLES.length / 4, share);
+
+  const crowd = startCrowd(site);
+  await crowd.answers(100);
+  await kill(one);
+  await crowd.answers(500);
+  await crowd.leave();
+  assertLessOrEqual(stacosys.requests.length, 2 * ARTICLES.length);
+});
+
+const ARTICLES = Array.from({ length: 40 }, (_, i) => `/2017/article-${i}/`);
+
+/** A change that a comment in the site tells how to make. */
+type Edit = (site: string) => string;
+
+function asItIs(site: string): string {
+  return site;
+}
+
+function withoutOwnCache(site: string): string {
+  return replaced(site, "proxy_cache comments;", "proxy_cache off;");
+}
+
+function withBackup(site: string): string {
+  return replaced(site, "# server 127.0.0.1:8100 backup;", "server 127.0.0.1:8100 backup;");
+}
+
+function severalInstances(site: string): string {
+  const [one = ""] = /^upstream httpfastcache \{.*?^\}\n/ms.exec(site) ?? [];
+  return replaced(site, one, "").replaceAll(/^# (upstream httpfastcache \{| {4}.*|\})$/gm, "$1");
+}
+
+/** The site in a real NginX. */
+interface Site extends AsyncDisposable {
+  /** Where it leads plain HTTP from. */
+  readonly plainUrl: string;
+  get(target: string, init?: RequestInit): Promise<Answer>;
+  count(article: string): Promise<Answer>;
+}
+
+async function startSite(
+  caches: readonly { readonly url: string }[],
+  stacosys: { readonly url: string },
+  edit: Edit = asItIs,
+): Promise<Site> {
+  const folder = await makeFolder();
+  const { file, url, plainUrl, cert } = await writeSite(folder, caches.map(hostOf), hostOf(stacosys), edit);
+  const nginx = new Deno.Command("nginx", {
+    args: ["-c", file],
+    env: { PATH },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const said = new Response(nginx.stderr).text();
+  const client = Deno.createHttpClient({ caCerts: [cert] });
+
+  async function dispose(): Promise<void> {
+    client.close();
+    await end(nginx, "SIGTERM");
+    await said;
+    await folder[Symbol.asyncDispose]();
+  }
+  async function get(target: string, init: RequestInit = {}): Promise<Answer> {
+    return await received(await fetch(url + target, { ...init, client }));
+  }
+  try {
+    await Promise.race([
+      until(() => listens(new URL(url)), "NginX listens"),
+      nginx.status.then(async () => Promise.reject(new Error(`NginX has ended: ${await said}`))),
+    ]);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    plainUrl,
+    get,
+    count: (article) => get(`/comments/count?token=t&url=${article}`),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** Writes the site as the owner of this machine has it, and the configuration of NginX that it is part of. */
+async function writeSite({ path }: Folder, caches: readonly string[], stacosys: string, edit: Edit) {
+  const [port, plainPort] = [freePort(), freePort()];
+  const [first = "", second = ""] = caches;
+  // NginX lets its workers, who are not root, do the writing.
+  await Deno.chmod(path, 0o755);
+  const { success, output } = await run(
+    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+    ...["-keyout", `${path}/privkey.pem`, "-out", `${path}/fullchain.pem`, "-subj", "/CN=comments.example.org"],
+    ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+  );
+  assert(success, output);
+
+  let site = edit(SITE);
+  for (
+    const [what, by] of [
+      ["/etc/letsencrypt/live/comments.example.org", path],
+      ["comments.example.org", "127.0.0.1"],
+      ["listen 80;", `listen 127.0.0.1:${plainPort};`],
+      ["listen [::]:80;", ""],
+      ["listen 443 ", `listen 127.0.0.1:${port} `],
+      ["listen [::]:443 ssl http2;", ""],
+      ["/var/cache/nginx-comments", `${path}/cache`],
+      ["127.0.0.1:8100", stacosys],
+    ] as const
+  ) site = replaced(site, what, by);
+  site = site.replaceAll("127.0.0.1:8101", first)
+    .replace("192.0.2.11:8101", first).replace("192.0.2.12:8101", second);
+
+  const file = `${path}/nginx.conf`;
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  await Deno.writeTextFile(
+    file,
+    `daemon off;
+pid ${path}/pid;
+error_log stderr;
+events {}
+http {
+access_log off;
+add_header X-Own-Cache $upstream_cache_status;
+${temporary.map((name) => `${name}_temp_path ${path}/${name};`).join("\n")}
+${site}
+}
+`,
+  );
+  return {
+    file,
+    url: `https://127.0.0.1:${port}`,
+    plainUrl: `http://127.0.0.1:${plainPort}`,
+    cert: await Deno.readTextFile(`${path}/fullchain.pem`),
+  };
+}
+
+/** Connections on the way to a program, counted. */
+interface Relay extends AsyncDisposable {
+  readonly url: string;
+  readonly connections: number;
+}
+
+function startRelay(to: Program): Relay {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { hostname, port } = new URL(to.url);
+  const pipes: Promise<unknown>[] = [];
+  let connections = 0;
+  const accepting = (async () => {
+    for await (const near of listener) {
+      connections++;
+      const far = await Deno.connect({ hostname, port: Number(port) });
+      pipes.push(Promise.allSettled([near.readable.pipeTo(far.writable), far.readable.pipeTo(near.writable)]));
+    }
+  })();
+  return {
+    url: `http://127.0.0.1:${listener.addr.port}`,
+    get connections() {
+      return connections;
+    },
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await accepting;
+      await Promise.all(pipes);
+    },
+  };
+}
+
+/** Readers who come one after the other, all over the blog. */
+interface Crowd {
+  /** Resolves when so many more have been answered; rejects if one was not. */
+  answers(more: number): Promise<void>;
+  leave(): Promise<void>;
+}
+
+function startCrowd(site: Site): Crowd {
+  let total = 0;
+  let leaving = false;
+  async function come(): Promise<void> {
+    while (!leaving) {
+      assertEquals(brief(await site.count(ARTICLES[total % ARTICLES.length] ?? "")), '200 {"count":7}');
+      total++;
+    }
+  }
+  const all = Promise.all(Array.from({ length: 8 }, come));
+  return {
+    answers(more) {
+      const enough = total + more;
+      return Promise.race([all.then(() => {}), until(() => total >= enough, "readers are answered")]);
+    },
+    async leave() {
+      leaving = true;
+      await all;
+    },
+  };
+}
+
+// The program.
+
+let built: Promise<string> | undefined;
+
+/** The executable, made once for all tests here. */
+function executable(): Promise<string> {
+  return built ??= (async () => {
+    const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+    await compileSelfExtracting(`${folder}/httpfastcache`);
+    return `${folder}/httpfastcache`;
+  })();
+}
+
+function withMetrics(): { AdminHostPort: string } {
+  return { AdminHostPort: `127.0.0.1:${freePort()}` };
+}
+
+/** How many requests of readers came to a program with metrics. */
+async function requestsTo(program: Program): Promise<number> {
+  const [, owner = ""] = /for its owner on (\S+),/.exec(program.stdout()) ?? [];
+  const metrics = await (await fetch(`${owner}/metrics`)).text();
+  const results = [...metrics.matchAll(/^httpfastcache_requests_total\{.*\} (\d+)$/gm)];
+  return results.reduce((sum, [, requests]) => sum + Number(requests), 0);
+}
+
+async function kill({ process }: Program): Promise<void> {
+  process.kill("SIGKILL");
+  await process.status;
+}
+
+// The machine.
+
+/** Runs a program to its end. What it wrote is its output, wherever it wrote it. */
+async function run(program: string, ...args: string[]): Promise<{ success: boolean; output: string }> {
+  const command = new Deno.Command(program, { args, stdin: "null", env: { PATH } });
+  const { success, stdout, stderr } = await command.output();
+  return { success, output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+}
+
+async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void> {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended by itself.
+  }
+  await child.status;
+}
+
+async function listens({ hostname, port }: URL): Promise<boolean> {
+  try {
+    using _ = await Deno.connect({ hostname, port: Number(port) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hostOf({ url }: { readonly url: string }): string {
+  return new URL(url).host;
+}
+
+/** `text` with each `what` replaced, of which there must be one at least: the files in `deploy/` may change. */
+function replaced(text: string, what: string, by: string): string {
+  assert(what !== "" && text.includes(what), `expected "${what}" in: ${text}`);
+  return text.replaceAll(what, by);
+}

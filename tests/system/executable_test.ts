@@ -1,0 +1,152 @@
+/**
+ * The executable whole: what `deno compile` puts into it, and the self-extracting one with the real runtime. What its
+ * launcher promises besides is in `launcher_test.ts`.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { compileSelfExtracting, denoCompile, OPTIONS } from "../../compile/compile.ts";
+import project from "../../deno.json" with { type: "json" };
+import { memoryOf } from "./memory.ts";
+import { freePort } from "./program.ts";
+
+const ROOT = await Deno.realPath(`${import.meta.dirname}/../..`);
+
+Deno.test("deno compile checks types and embeds what main.ts imports, all of it beside main.ts, and nothing else", async () => {
+  const folder = await Deno.makeTempDir();
+  // Quiet is what it makes; here it has to tell what it embeds.
+  const listing = await deno(denoCompile(`${folder}/httpfastcache`).filter((arg) => arg !== "--quiet"));
+  await Deno.remove(folder, { recursive: true });
+  const embedded = [...listing.matchAll(/^[├└]── (\S+) \(/gm)].map(([, file = ""]) => file);
+  const npm = embedded.filter((file) => file.startsWith(".deno_compile_node_modules/"));
+
+  const graph: { modules: { specifier: string }[] } = JSON.parse(await deno(["info", "--json", "main.ts"]));
+  const imported = graph.modules.map(({ specifier }) => specifier)
+    .filter((specifier) => specifier.startsWith(`file://${ROOT}/`) && !specifier.endsWith(".d.ts"))
+    .map((specifier) => specifier.slice(`file://${ROOT}/`.length));
+  assertEquals(embedded.filter((file) => !npm.includes(file)), imported.sort());
+  assertEquals(imported.filter((file) => file.includes("/")), []);
+  assertEquals(npm, [".deno_compile_node_modules/localhost/deno-std/1.4.0/*"]);
+});
+
+async function deno(args: string[]): Promise<string> {
+  const env = { NO_COLOR: "1", DENORT_BIN: "/bin/true" };
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr);
+}
+
+/** Two folders: the executable alone in one, and another to work in. */
+interface Place {
+  readonly file: string;
+  readonly folder: string;
+}
+
+let built: Promise<string> | undefined;
+
+/** The self-extracting file, made once for all tests here. */
+function build(): Promise<string> {
+  return built ??= (async () => {
+    const folder = await Deno.makeTempDir();
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+    await compileSelfExtracting(`${folder}/httpfastcache`);
+    return `${folder}/httpfastcache`;
+  })();
+}
+
+async function withCopy(test: (place: Place) => Promise<void>): Promise<void> {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    const file = `${folder}/another folder/httpfastcache`;
+    await Deno.mkdir(`${folder}/another folder`);
+    await Deno.copyFile(await build(), file);
+    await test({ file, folder });
+    assertEquals([...Deno.readDirSync(`${folder}/another folder`)].length, 1);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function start({ file, folder }: Place, args: string[], env: Record<string, string>): Deno.ChildProcess {
+  const options = { args, env, clearEnv: true, cwd: folder, stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  return new Deno.Command(file, options).spawn();
+}
+
+async function ends(place: Place, args: string[], env: Record<string, string>) {
+  const { code, stdout, stderr } = await start(place, args, env).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+/** Starts the executable before a Stacosys that always counts 7, asks it once, and tells it to end. */
+async function servesAndEnds(place: Place, env: Record<string, string>): Promise<void> {
+  await using stacosys = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    () => Response.json({ count: 7 }),
+  );
+  const HostPort = `127.0.0.1:${freePort()}`;
+  const config = {
+    HostPort,
+    Stacosys: `http://127.0.0.1:${stacosys.addr.port}`,
+    CorsOrigin: "https://blog.example.org",
+  };
+  await Deno.writeTextFile(`${place.folder}/config.json`, JSON.stringify(config));
+
+  const process = start(place, ["--config", "config.json"], env);
+  try {
+    const stdout = process.stdout.pipeThrough(new TextDecoderStream());
+    for await (const text of stdout.values({ preventCancel: true })) if (text.includes("listening on")) break;
+    const response = await fetch(`http://${HostPort}/comments/count?token=t&url=/a/`);
+    assertEquals(await response.json(), { count: 7 });
+    assertEquals(response.headers.get("Access-Control-Allow-Origin"), "https://blog.example.org");
+    assertLess((await memoryOf(process)).now, 60, "memory at the first answer");
+    await stdout.cancel();
+  } finally {
+    process.kill("SIGTERM");
+  }
+  assertEquals(await new Response(process.stderr).text(), "");
+  assertEquals(await process.status, { success: true, code: 0, signal: null });
+}
+
+/** All files and folders in `folder`, but for what the executable unpacked. */
+function* traces(folder: string): Iterable<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    yield name;
+    if (isDirectory && !name.startsWith("unpacked-")) {
+      for (const inner of traces(`${folder}/${name}`)) yield `${name}/${inner}`;
+    }
+  }
+}
+
+Deno.test("deno task start runs with the flags of V8 that the executable has", () => {
+  const flagsIn = (options: readonly string[]) => options.filter((option) => option.startsWith("--v8-flags="));
+  assertEquals(flagsIn(project.tasks.start.command.split(" ")), flagsIn(OPTIONS));
+});
+
+Deno.test("copied alone into another folder, it serves in an empty environment", () =>
+  withCopy((place) => servesAndEnds(place, {})));
+
+Deno.test("it serves cold and warm, and leaves nothing but the folder that it unpacked into", () =>
+  withCopy(async (place) => {
+    const [home, temporary] = [`${place.folder}/home`, `${place.folder}/temporary`];
+    await Deno.mkdir(home);
+    await Deno.mkdir(temporary);
+    for (const _ of ["cold", "warm"]) await servesAndEnds(place, { HOME: home, TMPDIR: temporary });
+    const left = [...traces(home)];
+    assertEquals(left.slice(0, 2), [".cache", ".cache/httpfastcache"]);
+    assertMatch(left[2] ?? "", /^\.cache\/httpfastcache\/unpacked-[0-9a-f]{16}$/);
+    assertEquals(left.length, 3);
+    assertEquals([...traces(temporary)], []);
+  }));
+
+Deno.test("its command line is the program's, and so is the exit status, also of several that start at once", () =>
+  withCopy(async (place) => {
+    const env = { XDG_CACHE_HOME: `${place.folder}/cache` };
+    const version = { code: 0, stdout: `${project.name} ${project.version}\n`, stderr: "" };
+    const all = await Promise.all(Array.from({ length: 3 }, () => ends(place, ["--version"], env)));
+    assertEquals(all, all.map(() => version));
+    const { code, stderr } = await ends(place, ["-config=missing.json"], env);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "File error: ");
+    assertStringIncludes((await ends(place, ["--config", "x", "--", "-e"], env)).stderr, "-e");
+  }));

@@ -1,0 +1,191 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import project from "../../deno.json" with { type: "json" };
+import { compileSelfExtracting } from "../../compile/compile.ts";
+import { freePort, FROM_SOURCE, runProgram, startProgram } from "./program.ts";
+import { ask, brief } from "./reader.ts";
+import { startStandIn } from "../stand_in.ts";
+
+testProgram("the program", FROM_SOURCE);
+
+const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
+const executable = `${folder}/httpfastcache`;
+Deno.test.beforeAll(() => compileSelfExtracting(executable));
+Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
+testProgram("the executable", [executable]);
+
+function testProgram(name: string, command: readonly string[]): void {
+  async function withFile(text: string, run: (file: string) => Promise<void>): Promise<void> {
+    const file = await Deno.makeTempFile({ suffix: ".json" });
+    try {
+      await Deno.writeTextFile(file, text);
+      await run(file);
+    } finally {
+      await Deno.remove(file);
+    }
+  }
+
+  Deno.test(`${name} serves counts, and says where and for which Stacosys`, async () => {
+    await using stacosys = await startStandIn();
+    await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin: "https://b.example" }, command);
+    const config = await Deno.readTextFile(`${program.folder}/config.json`);
+    assertEquals(
+      program.stdout(),
+      `config: ${config}\n${project.name} ${project.version}: listening on ${program.url}, for Stacosys at ${stacosys.url}\n`,
+    );
+    assertEquals(program.stderr(), "");
+    for (let pass = 0; pass < 2; pass++) assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+    assertEquals(stacosys.requests.map(({ target }) => target), ["/comments/count?token=t&url=/a/"]);
+  });
+
+  Deno.test(`${name} asks a Stacosys on this machine itself, also where the environment names a proxy`, async () => {
+    await using stacosys = await startStandIn();
+    for (const [variable, exempt] of [["HTTP_PROXY", "example.org"], ["ALL_PROXY", ""]]) {
+      const proxied = ["env", `${variable}=http://127.0.0.1:9`, `no_proxy=${exempt}`, ...command];
+      await using program = await startProgram({ Stacosys: stacosys.url }, proxied);
+      assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+    }
+  });
+
+  Deno.test(`${name} takes --config FILE, -config FILE, --config=FILE and -config=FILE`, async () => {
+    await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
+      for (const args of [["--config", file], ["-config", file], [`--config=${file}`], [`-config=${file}`]]) {
+        assertEquals(await runProgram([...args, "--check"], command), {
+          code: 0,
+          stdout: `${file}: good\n`,
+          stderr: "",
+        });
+      }
+    });
+  });
+
+  Deno.test(`${name} shows its usage, on stderr if it was called wrongly`, async () => {
+    const help = await runProgram(["--help"], command);
+    assertEquals([help.code, help.stderr], [0, ""]);
+    assertMatch(help.stdout, /^Usage: httpfastcache --config FILE/);
+    for (const args of [[], ["--config"], ["-config="]]) {
+      assertEquals(await runProgram(args, command), { code: 1, stdout: "", stderr: help.stdout });
+    }
+    assertEquals(await runProgram(["-version"], command), {
+      code: 0,
+      stdout: `${project.name} ${project.version}\n`,
+      stderr: "",
+    });
+  });
+
+  Deno.test(`${name} names what it does not know on its command line`, async () => {
+    for (
+      const [args, named] of [
+        [["--port=1"], "--port=1"],
+        [["-x"], "-x"],
+        [["a", "1e3"], "a 1e3"],
+        [["--", "b"], "b"],
+        [[""], '""'],
+      ] as const
+    ) {
+      assertEquals(await runProgram(["--config", "c.json", ...args], command), {
+        code: 1,
+        stdout: "",
+        stderr: `httpfastcache: expected --config FILE, got ${named}; try --help\n`,
+      });
+    }
+  });
+
+  Deno.test(`${name} reports every fault of its configuration, and does not start`, async () => {
+    await withFile('{"HostPort":"nonsense","TtlSeconds":0,"Sweep":1}', async (file) => {
+      for (const args of [["--config", file], ["--config", file, "--check"]]) {
+        assertEquals(await runProgram(args, command), {
+          code: 1,
+          stdout: "",
+          stderr: [
+            `warning: ${file}: Sweep: unknown, ignored`,
+            `${file}: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"`,
+            `${file}: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing`,
+            `${file}: TtlSeconds: expected a number of seconds greater than 0, up to 1000000000, got 0`,
+            "",
+          ].join("\n"),
+        });
+      }
+    });
+  });
+
+  Deno.test(`${name} says which file it cannot read`, async () => {
+    const { code, stderr } = await runProgram(["--config", "/nowhere/c.json"], command);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^File error: No such file or directory.*\/nowhere\/c\.json.*\n$/);
+  });
+
+  Deno.test(`${name} ends with a line if its port is in use`, async () => {
+    for (const hostname of ["127.0.0.1", "[::1]"]) {
+      using other = Deno.listen({ hostname, port: 0 });
+      const address = `${hostname}:${other.addr.port}`;
+      await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
+        const { code, stderr } = await runProgram(["--config", file], command);
+        assertEquals(code, 1);
+        assertEquals(stderr, `httpfastcache: cannot listen on ${address}: Address already in use (os error 98)\n`);
+      });
+    }
+  });
+
+  Deno.test(`${name} ends with a line if it cannot listen at its address`, async () => {
+    await withFile(`{"HostPort":"192.0.2.1:${freePort()}","Stacosys":"http://h"}`, async (file) => {
+      const { code, stderr } = await runProgram(["--config", file], command);
+      assertEquals(code, 1);
+      assertMatch(stderr, /^httpfastcache: cannot listen on 192\.0\.2\.1:\d+: [^\n]+\n$/);
+    });
+  });
+
+  Deno.test(`${name} ends with a line, and status 1, at a start that fails as nobody foresaw`, async () => {
+    await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
+      const { code, stderr } = await runProgram(["--config", file], ["env", "DENO_CERT=/nowhere.pem", ...command]);
+      assertEquals(code, 1);
+      assertMatch(stderr, /^httpfastcache: Failed opening CA file[^\n]+\n$/);
+    });
+  });
+
+  Deno.test(`${name} listens on all addresses, of both kinds, if HostPort names none`, async () => {
+    const port = freePort();
+    await using program = await startProgram({ HostPort: `:${port}`, Stacosys: "http://127.0.0.1:9" }, command);
+    assertStringIncludes(program.stdout(), `listening on http://[::]:${port}`);
+    for (const host of ["127.0.0.1", "[::1]"]) {
+      const response = await fetch(`http://${host}:${port}/`);
+      assertEquals([response.status, await response.text()], [404, "404 page not found\n"]);
+    }
+  });
+
+  Deno.test(`${name} ends with status 0 when it is told to`, async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      await using program = await startProgram({ Stacosys: "http://127.0.0.1:9" }, command);
+      program.process.kill(signal);
+      assertEquals((await program.process.status).code, 0);
+    }
+  });
+}
+
+Deno.test("once it serves, the program may no longer read or write files", async () => {
+  const main = new URL("../../main.ts", import.meta.url).href;
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, `{"HostPort":"127.0.0.1:${freePort()}","Stacosys":"http://h"}`);
+  const script = `${file}.ts`;
+  await Deno.writeTextFile(
+    script,
+    `import { main } from "${main}";
+    await main(["--config", "${file}"]);
+    const states = ["read", "write", "run", "env", "ffi", "sys"].map((name) => Deno.permissions.querySync({ name }).state);
+    console.log(states.join(" "));
+    Deno.exit();`,
+  );
+  const args = [
+    ...FROM_SOURCE.slice(1, -1),
+    "--no-check",
+    "--config",
+    `${import.meta.dirname}/../../deno.json`,
+  ];
+  const output = await new Deno.Command(Deno.execPath(), { args: [...args, script] }).output();
+  const said = new TextDecoder().decode(output.stdout);
+  assert(
+    said.endsWith("\nprompt prompt prompt prompt prompt prompt\n"),
+    said + new TextDecoder().decode(output.stderr),
+  );
+  await Deno.remove(file);
+  await Deno.remove(script);
+});
