@@ -14,6 +14,8 @@ export interface Entry<V> {
   readonly value: V;
   /** When the entry ceases to be fresh, in milliseconds of the cache's clock. */
   readonly expiresAt: number;
+  /** Whether somebody expired it, instead of its time to live. */
+  readonly purged: boolean;
 }
 
 /** How a {@linkcode Cache} is set up. All times are in milliseconds. */
@@ -28,20 +30,23 @@ export interface CacheOptions {
   readonly now?: () => number;
 }
 
-interface Slot<V> extends Entry<V> {
-  visited: boolean;
+/** A time between two calls of {@linkcode Cache.expireAll}. An entry is never fresh beyond the end of its era. */
+interface Era {
+  /** Infinite as long as the era goes on. */
+  endsAt: number;
 }
 
-interface Shard<V> {
-  readonly slots: Map<string, Slot<V>>;
-  hand: MapIterator<[string, Slot<V>]> | undefined;
-}
+class Slot<V> implements Entry<V> {
+  constructor(readonly value: V, readonly ttlEndsAt: number, public era: Era, public visited: boolean) {}
 
-/**
- * V8 copies a whole `Map` when it grows or shrinks: 36 ms for one that shrinks from a million entries, 56 ms when it
- * grows to them. A large cache is therefore spread over several maps, so that no reader waits for such a copy.
- */
-const SHARD_ENTRIES = 16_384;
+  get expiresAt(): number {
+    return Math.min(this.ttlEndsAt, this.era.endsAt);
+  }
+
+  get purged(): boolean {
+    return this.era.endsAt !== Infinity;
+  }
+}
 
 /** How many entries the sweeper looks at before it lets readers pass, some 0.3 ms of work. */
 const SWEEP_SLICE = 1_000;
@@ -75,9 +80,9 @@ export class Cache<V> {
   readonly #staleMs: number;
   readonly #maxEntries: number;
   readonly #now: () => number;
-  readonly #first: Shard<V> = { slots: new Map(), hand: undefined };
-  readonly #shards: Shard<V>[] = [this.#first];
-  #size = 0;
+  readonly #slots = new Map<string, Slot<V>>();
+  #hand: MapIterator<[string, Slot<V>]> | undefined;
+  #era: Era = { endsAt: Infinity };
   #evictions = 0;
 
   constructor({ ttlMs, staleMs = 0, maxEntries, now = Date.now }: CacheOptions) {
@@ -85,14 +90,11 @@ export class Cache<V> {
     this.#staleMs = staleMs;
     this.#maxEntries = maxEntries;
     this.#now = now;
-    while (this.#shards.length * SHARD_ENTRIES < maxEntries) {
-      this.#shards.push({ slots: new Map(), hand: undefined });
-    }
   }
 
   /** How many entries are kept, stale ones and those not swept yet among them. */
   get size(): number {
-    return this.#size;
+    return this.#slots.size;
   }
 
   /** How many entries had to go because there were too many. */
@@ -102,7 +104,7 @@ export class Cache<V> {
 
   /** The entry of `key` as long as it is fresh. */
   get(key: string): Entry<V> | undefined {
-    const slot = this.#shardOf(key).slots.get(key);
+    const slot = this.#slots.get(key);
     if (slot === undefined || !this.#isFresh(slot)) return undefined;
     slot.visited = true;
     return slot;
@@ -110,47 +112,48 @@ export class Cache<V> {
 
   /** The entry of `key` as long as it is kept, fresh or stale. */
   getStale(key: string): Entry<V> | undefined {
-    const slot = this.#shardOf(key).slots.get(key);
+    const slot = this.#slots.get(key);
     if (slot === undefined || this.#isOver(slot)) return undefined;
     slot.visited = true;
     return slot;
   }
 
   /**
-   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or until `expiresAt` if that is sooner. A
-   * value that replaces another takes over its place in the order of eviction.
+   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or with the expiry that it had in a snapshot;
+   * if that is over, the entry counts as purged. A value that replaces another takes over its place in the order of
+   * eviction.
    */
-  set(key: string, value: V, expiresAt: number = Infinity): Entry<V> {
-    const shard = this.#shardOf(key);
-    const old = shard.slots.get(key);
-    if (old === undefined) {
-      if (this.#size >= this.#maxEntries) this.#evict(shard);
-      this.#size++;
-    }
-    const slot = { value, expiresAt: Math.min(expiresAt, this.#now() + this.#ttlMs), visited: old?.visited ?? false };
-    shard.slots.set(key, slot);
+  set(key: string, value: V, expiresAt?: number): Entry<V> {
+    const old = this.#slots.get(key);
+    if (old === undefined && this.#slots.size >= this.#maxEntries) this.#evict();
+    const now = this.#now();
+    const era = expiresAt !== undefined && expiresAt <= now ? { endsAt: expiresAt } : this.#era;
+    const slot = new Slot(value, expiresAt ?? now + this.#ttlMs, era, old?.visited ?? false);
+    this.#slots.set(key, slot);
     return slot;
   }
 
-  /** Removes the entry of `key`, and tells whether there was one. */
-  delete(key: string): boolean {
-    const deleted = this.#shardOf(key).slots.delete(key);
-    if (deleted) this.#size--;
-    return deleted;
+  /** Lets the entry of `key` be stale from now on. */
+  expire(key: string): void {
+    const slot = this.#slots.get(key);
+    if (slot !== undefined && !slot.purged) slot.era = { endsAt: this.#now() };
+  }
+
+  /** Lets all entries be stale from now on, in the same time however many there are. */
+  expireAll(): void {
+    this.#era.endsAt = this.#now();
+    this.#era = { endsAt: Infinity };
   }
 
   /** Removes all entries. */
   clear(): void {
-    for (const shard of this.#shards) {
-      shard.slots.clear();
-      shard.hand = undefined;
-    }
-    this.#size = 0;
+    this.#slots.clear();
+    this.#hand = undefined;
   }
 
-  /** All entries, those not swept yet among them; of a cache that is one map, the oldest first. */
-  *entries(): Generator<[key: string, entry: Entry<V>]> {
-    for (const { slots } of this.#shards) yield* slots;
+  /** All entries, those not swept yet among them, the oldest first. */
+  entries(): MapIterator<[key: string, entry: Entry<V>]> {
+    return this.#slots.entries();
   }
 
   /**
@@ -171,51 +174,38 @@ export class Cache<V> {
    */
   *sweep(): Generator<void> {
     let seen = 0;
-    for (const shard of this.#shards) {
-      for (const [key, slot] of shard.slots) {
-        if (this.#isOver(slot)) this.delete(key);
-        if (++seen % SWEEP_SLICE === 0) yield;
-      }
-      // A hand at rest would hold on to each table that the map has outgrown since.
-      shard.hand = undefined;
+    for (const [key, slot] of this.#slots) {
+      if (this.#isOver(slot)) this.#slots.delete(key);
+      if (++seen % SWEEP_SLICE === 0) yield;
     }
+    // A hand at rest would hold on to each table that the map has outgrown since.
+    this.#hand = undefined;
   }
 
-  /** One with more than its time to live ahead is from before the clock was set back; nobody knows how old it is. */
+  /** An expiry later than now and the time to live means that the clock was set back: the entry is not fresh. */
   #isFresh(slot: Slot<V>): boolean {
-    const left = slot.expiresAt - this.#now();
-    return left > 0 && left <= this.#ttlMs;
+    const left = slot.ttlEndsAt - this.#now();
+    return left > 0 && left <= this.#ttlMs && !slot.purged;
   }
 
   #isOver(slot: Slot<V>): boolean {
     return slot.expiresAt + this.#staleMs <= this.#now();
   }
 
-  #evict(preferred: Shard<V>): void {
-    let shard: Shard<V> | undefined = preferred;
-    if (shard.slots.size === 0) shard = this.#shards.find(({ slots }) => slots.size > 0);
-    while (shard !== undefined) {
-      shard.hand ??= shard.slots.entries();
-      const { value, done } = shard.hand.next();
+  #evict(): void {
+    while (true) {
+      this.#hand ??= this.#slots.entries();
+      const { value, done } = this.#hand.next();
       if (done) {
-        shard.hand = undefined;
+        this.#hand = undefined;
       } else if (value[1].visited) {
         value[1].visited = false;
       } else {
-        shard.slots.delete(value[0]);
-        this.#size--;
+        this.#slots.delete(value[0]);
         this.#evictions++;
         return;
       }
     }
-  }
-
-  #shardOf(key: string): Shard<V> {
-    if (this.#shards.length === 1) return this.#first;
-    // FNV-1a over all of the key, as any part of it may be the one that differs: 0.2 µs.
-    let hash = 0;
-    for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-    return this.#shards[((hash ^ hash >>> 15) >>> 0) % this.#shards.length] ?? this.#first;
   }
 }
 

@@ -1,26 +1,27 @@
 /**
- * Command line, configuration, cache, proxy, server; in that order.
+ * Command line, configuration, cache, proxy, listeners; in that order.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
-import { STATUS_CODE } from "@std/http/status";
 import { createAdmin } from "./admin/admin.ts";
-import { Cache, startSweeper } from "./cache.ts";
-import { type Address, type Config, parseConfig } from "./service/config.ts";
-import { createCounters } from "./upstream/counters.ts";
-import project from "./deno.json" with { type: "json" };
-import { createHandoff, type Handoff } from "./service/handoff.ts";
-import { createLog, type Log } from "./service/log.ts";
 import { createMetrics, type Metrics } from "./admin/metrics.ts";
-import { createOutage, type Outage } from "./upstream/outage.ts";
-import { createProxy } from "./proxy.ts";
 import { createScript } from "./blog/script.ts";
-import { keepSnapshot } from "./service/snapshot.ts";
-import { type Ask, createStacosys } from "./upstream/stacosys.ts";
-import { pathOf } from "./upstream/target.ts";
+import { Cache, startSweeper } from "./cache.ts";
+import project from "./deno.json" with { type: "json" };
+import { createProxy } from "./proxy.ts";
+import { parseCommandLine } from "./service/command_line.ts";
+import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
+import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
+import { createLog, hidePasswords, type Log, reason, survive } from "./service/log.ts";
+import { Shutdown } from "./service/shutdown.ts";
+import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
+import { countOf } from "./upstream/count.ts";
+import { Counters } from "./upstream/counters.ts";
+import { Outage } from "./upstream/outage.ts";
+import { type Ask, bypassProxy, createStacosys } from "./upstream/stacosys.ts";
+import { pathOf } from "./upstream/target.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
 
@@ -31,49 +32,56 @@ Caches the comment counters of Stacosys.
   --help         show this
   --version      show the version`;
 
-/** What is asked directly, whatever proxy the environment names. Go leaves these out too. */
-const LOOPBACK = "localhost,127.0.0.0/8,::1";
-
-/** How long requests under way may take once the process is told to end. */
-const DRAIN_MS = 5_000;
-
-/** How soon a listener is replaced that has broken. */
-const RELISTEN_MS = 500;
-
-/** The status that shells give a process ended by SIGTERM. With 1, a fault at the start, systemd lets it rest. */
+/** What ends the process: a fault that only its owner can mend, one that may pass (sysexits), a second signal. */
+const FAULT = 1;
+const MAY_PASS = 75;
 const KILLED = 143;
 
-/** Runs the program. What keeps it from starting is one line on stderr for each fault, and ends it with status 1. */
+/** How long an address is waited for that somebody else has, or that is not there yet. */
+const WAIT_FOR_ADDRESS_MS = 10_000;
+
+/** Runs the program. What keeps it from serving is one line on stderr for each fault, and ends it. */
 export async function main(args: readonly string[]): Promise<void> {
-  const { file, check } = parseCommandLine(args);
-  const { config, text, tls } = await readConfig(file);
-  if (check) end(`${file}: good`);
+  const command = parseCommandLine(args);
+  if (command.does === "help") return end(USAGE);
+  if (command.does === "version") return end(`${project.name} ${project.version}`);
+  if (command.does === "usage") return fail(USAGE);
+  const { text, config, certificate } = await readConfig(command.file);
+  if (command.does === "check") return check(command.file, config);
   say(`config: ${text}`);
 
   const log = createLog();
-  surviveFaults(log);
-  const { staleMs, staleWhileRevalidateMs, stacosys, timeoutMs, snapshotFile, paths } = config;
-  const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
+  survive(log);
   const metrics = createMetrics();
-  const outage = createOutage(log);
+  const outage = new Outage(log);
   bypassProxy();
-  const ask = watch(createStacosys({ url: stacosys, timeoutMs }), metrics, outage);
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs });
-  const save = snapshotFile === undefined
-    ? undefined
-    : keepSnapshot(cache, { file: snapshotFile, stacosys }, (key) => paths.includes(pathOf(key)), log);
+  const ask = watch(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const { staleMs, staleWhileRevalidateMs, paths } = config;
+  const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
+  const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs });
+  const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
+  const shutdown = new Shutdown(proxy);
+
+  const { reusePort, admin } = config;
+  const listeners = [
+    await listenWhenFree(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log)),
+  ];
+  if (admin !== undefined) {
+    const owner = createAdmin({ cache, counters, metrics, outage });
+    listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log)));
+  }
+  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
+  const { snapshotFile: file, stacosys } = config;
+  const save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
   startSweeper(cache, config.sweepMs, save);
 
-  const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
-  const { reusePort } = config;
-  const handoff = reusePort ? createHandoff(proxy) : undefined;
-  const servers = [serve(config.listen, { reusePort, ...tls }, handoff?.handle ?? proxy, log)];
-  let where = urlOf(tls === undefined ? "http" : "https", config.listen);
-  if (config.admin !== undefined) {
-    servers.push(serve(config.admin, { reusePort }, createAdmin({ cache, counters, metrics, outage }), log));
-    where += `, for its owner on ${urlOf("http", config.admin)}`;
-  }
-  stopOnSignals(servers, handoff, save, log);
+  onSignals(log, async () => {
+    await shutdown.end(listeners, reusePort);
+    await save?.();
+    Deno.exit(0);
+  });
+  const [readers = [], owner] = listeners.map(({ urls }) => urls.join(" and "));
+  const where = owner === undefined ? readers : `${readers}, for its owner on ${owner}`;
   say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
   if (save !== undefined) return;
@@ -81,49 +89,38 @@ export async function main(args: readonly string[]): Promise<void> {
   await Deno.permissions.revoke({ name: "read" });
 }
 
-function parseCommandLine(args: readonly string[]): { file: string; check: boolean } {
-  const strange: string[] = [];
-  const { _, config, check, help, version } = parseArgs(
-    // As with Go's flag package, one dash does for two.
-    args.map((arg) => arg.replace(/^-(?=[a-z]{2})/, "--")),
-    {
-      string: ["config", "_"],
-      boolean: ["check", "help", "version"],
-      unknown: (arg, key) => key === undefined || strange.push(arg),
-    },
-  );
-  strange.push(..._.map(String));
-  if (help === true) end(USAGE);
-  if (version === true) end(`${project.name} ${project.version}`);
-  if (strange.length > 0) {
-    const got = strange.map((arg) => arg || '""').join(" ");
-    fail(`${project.name}: expected --config FILE, got ${got}; try --help`);
-  }
-  if (typeof config !== "string" || config === "") fail(USAGE);
-  return { file: config, check: check === true };
+interface Settings {
+  readonly text: string;
+  readonly config: Config;
+  readonly certificate: Certificate | undefined;
 }
 
-async function readConfig(file: string): Promise<{ config: Config; text: string; tls: Certificate | undefined }> {
+async function readConfig(file: string): Promise<Settings> {
   let text;
   try {
-    text = Deno.readTextFileSync(file);
+    text = readConfigFile(file);
   } catch (error) {
-    fail(`File error: ${reason(error)}`);
+    return fail(`File error: ${reason(error)}`);
   }
   const { config, faults, warnings } = parseConfig(text, file);
-  const tls = config?.tls && await readCertificate(
+  const certificate = config?.tls && await readCertificate(
     config.tls,
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
     (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
   );
   for (const warning of warnings) say(`warning: ${warning}`, console.warn);
-  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { config, text, tls };
+  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate };
 }
 
-/** Keeps a proxy that the environment names from standing between this machine and itself. Call it before any `fetch`. */
-export function bypassProxy(): void {
-  const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
-  Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
+/** Checks what only the service's own user can know. */
+function check(file: string, { snapshotFile }: Config): never {
+  const fault = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
+  if (fault !== undefined) say(`warning: ${file}: SnapshotFile: cannot be saved: ${fault}`, console.warn);
+  if (snapshotFile !== undefined && Deno.uid() === 0) {
+    const text = "checked as root: whether the user of the service may read and write its files is not known";
+    say(`warning: ${file}: ${text}`, console.warn);
+  }
+  return end(`${file}: good`);
 }
 
 /** Tells those who count and those who log about each answer of Stacosys. */
@@ -131,135 +128,37 @@ function watch(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   return async (target) => {
     const start = performance.now();
     const answer = await ask(target);
-    metrics.answered(answer, (performance.now() - start) / 1000);
-    outage.answered(target, answer);
+    const ms = performance.now() - start;
+    metrics.answered(answer, ms / 1000);
+    outage.answered(target, answer, ms);
     return answer;
   };
 }
 
-/** What listens until it is shut down. */
-type Server = Pick<Deno.HttpServer, "shutdown">;
-
-function serve(
-  { hostname, port }: Address,
-  how: { reusePort: boolean; cert?: string; key?: string },
-  handler: Deno.ServeHandler,
-  log: Log,
-): Server {
-  const options = {
-    ...how,
-    port,
-    onListen: () => {},
-    onError: (error: unknown) => {
-      log("error", `a request could not be answered: ${inFull(error)}`);
-      return new Response("500 internal server error\n", { status: STATUS_CODE.InternalServerError });
-    },
-  };
-  function listen(signal: AbortSignal): Deno.HttpServer {
-    try {
-      return Deno.serve({ ...options, signal, hostname: hostname ?? "::" }, handler);
-    } catch (error) {
-      // A machine without IPv6 has no "::".
-      if (hostname !== undefined || error instanceof Deno.errors.AddrInUse) throw error;
-      return Deno.serve({ ...options, signal, hostname: "0.0.0.0" }, handler);
-    }
-  }
-  try {
-    return keepListening(listen, log);
-  } catch (error) {
-    return fail(`${project.name}: cannot listen on ${inUrl(hostname ?? "")}:${port}: ${reason(error)}`);
-  }
+function listenWhenFree(start: () => Listener): Promise<Listener> {
+  const seconds = WAIT_FOR_ADDRESS_MS / 1000;
+  return whenFree(start, WAIT_FOR_ADDRESS_MS, ({ message }) => {
+    say(`${project.name}: ${message}; trying for ${seconds} s, then ending with status ${MAY_PASS}`, console.error);
+  });
 }
 
-/**
- * Listens again whenever a server has given up. `Deno.serve` does so at the first connection that it cannot accept, for
- * example because too many files are open. Its connections are closed then, which makes room.
- */
-function keepListening(listen: (signal: AbortSignal) => Deno.HttpServer, log: Log): Server {
-  let connections = new AbortController();
-  let server = listen(connections.signal);
+function onSignals(log: Log, stop: () => Promise<void>): void {
   let stopping = false;
-  async function relisten(): Promise<void> {
-    for (let broken = false; !stopping; broken = true) {
-      try {
-        if (broken) server = listen(connections.signal);
-        return await server.finished;
-      } catch (error) {
-        log("error", `a connection could not be accepted, all are closed: ${reason(error)}`);
-        // Unlike `shutdown`, it closes also those over HTTP/2 on which nothing happens.
-        connections.abort();
-        connections = new AbortController();
-        await new Promise((resolve) => setTimeout(resolve, RELISTEN_MS));
-      }
-    }
-  }
-  relisten();
-  return {
-    shutdown() {
-      stopping = true;
-      return server.shutdown();
-    },
-  };
-}
-
-function urlOf(protocol: string, { hostname = "::", port }: Address): string {
-  return `${protocol}://${inUrl(hostname)}:${port}`;
-}
-
-function inUrl(hostname: string): string {
-  return hostname.includes(":") ? `[${hostname}]` : hostname;
-}
-
-/** Ends the process when it is told to: no new requests, those under way answered, the cache saved. */
-function stopOnSignals(
-  servers: readonly Server[],
-  handoff: Handoff | undefined,
-  save: (() => Promise<void>) | undefined,
-  log: Log,
-): void {
-  let stopping = false;
-  async function stop(): Promise<void> {
+  function onSignal(): void {
     if (stopping) Deno.exit(KILLED);
     stopping = true;
-    await handoff?.calm();
-    const drained = Promise.all(servers.map((server) => server.shutdown()));
-    handoff?.release();
-    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
-    await save?.();
-    Deno.exit(0);
+    stop();
   }
-  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGINT", onSignal);
   if (Deno.build.os === "windows") return;
-  Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
-}
-
-/** Faults that nobody foresaw are logged, and readers go on being served. */
-function surviveFaults(log: Log): void {
-  addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    log("error", `a promise was rejected: ${inFull(event.reason)}`);
-  });
-  addEventListener("error", (event) => {
-    event.preventDefault();
-    log("error", `an error was thrown: ${inFull(event.error)}`);
-  });
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** The error and where it came from, in one line. */
-function inFull(error: unknown): string {
-  const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  return text.replaceAll(/\s+/g, " ");
 }
 
 /** Tells the owner what he may like to know. */
 function say(text: string, write = console.log): void {
   try {
-    write(text);
+    write(hidePasswords(text));
   } catch {
     // It may go to a disk that is full. Readers are served all the same.
   }
@@ -271,8 +170,14 @@ function end(text: string): never {
 }
 
 function fail(text: string): never {
-  console.error(text);
-  Deno.exit(1);
+  say(text, console.error);
+  Deno.exit(FAULT);
 }
 
-if (import.meta.main) await main(Deno.args).catch((error) => fail(`${project.name}: ${reason(error)}`));
+if (import.meta.main) {
+  await main(Deno.args).catch((error) => {
+    // It was said when the waiting began.
+    if (error instanceof AddressBusy) Deno.exit(MAY_PASS);
+    fail(`${project.name}: ${reason(error)}`);
+  });
+}

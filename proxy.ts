@@ -5,8 +5,8 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { type Batch, lookUp, MAX_URLS, parseBatch } from "./blog/batch.ts";
-import { Cache, type Entry } from "./cache.ts";
+import { lookUp, MAX_BATCH_LENGTH, MAX_URLS, type Page, parseBatch } from "./blog/batch.ts";
+import type { Cache, Entry } from "./cache.ts";
 import type { Counters, Lookup, Result } from "./upstream/counters.ts";
 import { pathOf, targetOf } from "./upstream/target.ts";
 
@@ -15,7 +15,7 @@ export interface ProxyOptions {
   /** Keeps the bodies of good answers, by target. */
   readonly cache: Cache<string>;
   readonly counters: Pick<Counters, "miss">;
-  /** Where requests are counted. */
+  /** Where counts are counted, by what became of them. */
   readonly requests: Record<Result, number>;
   /** The paths that are counters. */
   readonly paths: readonly string[];
@@ -24,117 +24,158 @@ export interface ProxyOptions {
   /** Whether browsers and CDNs may keep a count for what is left of its life. */
   readonly cacheControl?: boolean;
   /** Hands out the script for blogs. */
-  readonly script: (request: Request, cors: Readonly<Record<string, string>>) => Response;
+  readonly script: (request: Request, cors: HeaderMap) => Response;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
 }
 
+type HeaderMap = Readonly<Record<string, string>>;
+
 /** What of an answer depends on who asks. */
 interface Variant {
-  readonly cors: Readonly<Record<string, string>>;
+  readonly cors: HeaderMap;
   /** The answer to a hit. */
   readonly hit: (body: string) => Response;
 }
 
-/** So many batches are kept as they were read, which is most of their cost: the pages of a blog. */
-const BATCHES = 500;
-
-/**
- * How long the requests that a batch stands for may be together: a hundred articles with long addresses. Each of them
- * repeats all other parameters, so that 16 KB could otherwise stand for 1.5 MB.
- */
-const MAX_BATCH_LENGTH = 32 * 1024;
-
 /** Returns the handler of the public port. */
 export function createProxy(options: ProxyOptions): (request: Request) => Response | Promise<Response> {
-  const { cache, counters, requests, paths, corsOrigin, script, cacheControl = false, now = Date.now } = options;
-  const variantFor = createVariants(corsOrigin);
-  const batches = new Cache<Batch>({ ttlMs: Infinity, maxEntries: BATCHES });
-  const routes = new Map([
-    ...paths.map((path) => [`${path}s`, "batch"] as const),
-    ...paths.map((path) => [`${path}s.js`, "script"] as const),
-    ...paths.map((path) => [path, "count"] as const),
-  ]);
+  const { cache, requests, cacheControl = false, now = Date.now } = options;
+  const variantFor = createVariants(options.corsOrigin);
+  const answers = new Answers(options, now);
 
   return function handle(request) {
-    if (request.method !== "GET") return notServed("detail=not-a-get");
+    if (request.method !== "GET") return answers.notServed("detail=not-a-get");
     const target = targetOf(request.url);
     // Only counts are ever kept, so a hit need not look at the path.
     const entry = cache.get(target);
-    if (entry !== undefined) {
-      requests.hit++;
-      return hit(entry, variantFor(request));
-    }
-    const variant = variantFor(request);
-    switch (routes.get(pathOf(target))) {
-      case "count":
-        return counters.miss(target).then((lookup) => reply(lookup, variant.cors));
-      case "batch":
-        return batch(target, variant);
-      case "script":
-        requests.hit++;
-        return script(request, variant.cors);
-      default:
-        return notServed("detail=not-a-counter");
-    }
-  };
-
-  function hit(entry: Entry<string>, variant: Variant): Response {
-    if (cacheControl) return new Response(entry.value, { headers: found("hit", entry, variant.cors) });
-    return variant.hit(entry.value);
-  }
-
-  function batch(target: string, variant: Variant): Response | Promise<Response> {
-    let batch = batches.get(target)?.value;
-    if (batch === undefined) {
-      batch = parseBatch(target);
-      const { urls, targets } = batch;
-      if (urls.length === 0 || urls.length > MAX_URLS) {
-        requests.rejected++;
-        const error = `expected 1 to ${MAX_URLS} urls, got ${urls.length}`;
-        const headers = foundHeaders("detail=not-a-batch", variant.cors);
-        return new Response(`${JSON.stringify({ error })}\n`, { status: STATUS_CODE.BadRequest, headers });
-      }
-      if (targets.reduce((sum, { length }) => sum + length, 0) > MAX_BATCH_LENGTH) {
-        return reply({ result: "rejected", cacheStatus: "detail=too-long" }, variant.cors);
-      }
-      batches.set(target, batch);
-    }
-    const found = lookUp(batch, cache, counters.miss);
-    if (found instanceof Promise) return found.then((lookup) => reply(lookup, variant.cors));
+    if (entry === undefined) return answers.miss(request, target, variantFor(request));
     requests.hit++;
-    return hit(found, variant);
+    return cacheControl
+      ? answers.found("hit", entry, "hit", variantFor(request))
+      : variantFor(request).hit(entry.value);
+  };
+}
+
+/** What a Host may consist of, as Go has it. A slash in it would move what Deno takes for the path. */
+const HOST = /^[\w!$%&'()*+,.:;=~\[\]-]*$/;
+
+/** All answers but that to a hit. */
+class Answers {
+  readonly #options: ProxyOptions;
+  readonly #now: () => number;
+  readonly #routes: ReadonlyMap<string, "count" | "batch" | "script">;
+
+  constructor(options: ProxyOptions, now: () => number) {
+    this.#options = options;
+    this.#now = now;
+    this.#routes = new Map([
+      ...options.paths.map((path) => [`${path}s`, "batch"] as const),
+      ...options.paths.map((path) => [`${path}s.js`, "script"] as const),
+      ...options.paths.map((path) => [path, "count"] as const),
+    ]);
   }
 
-  function reply({ result, entry, cacheStatus }: Lookup, cors: Readonly<Record<string, string>>): Response {
-    requests[result]++;
-    if (entry !== undefined) return new Response(entry.value, { headers: found(cacheStatus, entry, cors) });
-    if (result === "rejected") return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", cacheStatus, cors);
-    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, cors);
+  miss(request: Request, target: string, variant: Variant): Response | Promise<Response> {
+    if (!HOST.test(request.headers.get("host") ?? "")) {
+      this.#options.requests.rejected++;
+      return refusal(STATUS_CODE.BadRequest, "400 Bad Request: malformed Host header\n", "detail=bad-host");
+    }
+    switch (this.#routes.get(pathOf(target))) {
+      case "count": {
+        const lookup = this.#options.counters.miss(target);
+        return lookup instanceof Promise
+          ? lookup.then((lookup) => this.#count(lookup, variant))
+          : this.#count(lookup, variant);
+      }
+      case "batch":
+        return this.#batch(target, variant);
+      case "script":
+        return this.#options.script(request, variant.cors);
+      default:
+        return this.notServed("detail=not-a-counter");
+    }
   }
 
-  function notServed(why: string): Response {
-    requests.rejected++;
-    return refusal(STATUS_CODE.NotFound, NOT_FOUND, why);
-  }
-
-  function found(
-    cacheStatus: string,
-    { expiresAt }: Entry<string>,
-    cors: Readonly<Record<string, string>>,
-  ): Readonly<Record<string, string>> {
+  found(result: Result, entry: Entry<string>, cacheStatus: string, { cors }: Variant): Response {
     const headers = foundHeaders(cacheStatus, cors);
-    if (!cacheControl) return headers;
-    const maxAge = Math.max(0, Math.floor((expiresAt - now()) / 1000));
-    return { ...headers, "cache-control": `public, max-age=${maxAge}` };
+    if (!this.#options.cacheControl) return new Response(entry.value, { headers });
+    const maxAge = result === "stale" ? 0 : Math.max(0, this.#secondsLeft(entry));
+    return new Response(entry.value, { headers: { ...headers, "cache-control": `public, max-age=${maxAge}` } });
+  }
+
+  notServed(cacheStatus: string): Response {
+    this.#options.requests.rejected++;
+    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus);
+  }
+
+  #count(lookup: Lookup, variant: Variant): Response {
+    const { result, entry } = lookup;
+    this.#options.requests[result]++;
+    const cacheStatus = this.#cacheStatusOf(lookup);
+    if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
+    if (result === "rejected") return tooLong(variant);
+    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
+  }
+
+  #batch(target: string, variant: Variant): Response | Promise<Response> {
+    const { requests, cache, counters } = this.#options;
+    const batch = parseBatch(target);
+    const { urls, targets } = batch;
+    if (urls.length === 0 || urls.length > MAX_URLS) {
+      requests.rejected++;
+      const error = `expected 1 to ${MAX_URLS} urls, got ${urls.length}`;
+      const headers = { ...foundHeaders("detail=not-a-batch", variant.cors), "cache-control": "no-store" };
+      return new Response(`${JSON.stringify({ error })}\n`, { status: STATUS_CODE.BadRequest, headers });
+    }
+    if (targets.reduce((sum, { length }) => sum + length, 0) > MAX_BATCH_LENGTH) {
+      requests.rejected++;
+      return tooLong(variant);
+    }
+    const page = lookUp(batch, cache, counters);
+    return page instanceof Promise ? page.then((page) => this.#page(page, variant)) : this.#page(page, variant);
+  }
+
+  #page({ result, entry, tally }: Page, variant: Variant): Response {
+    const { requests, cacheControl } = this.#options;
+    for (const result of RESULTS) requests[result] += tally[result];
+    if (result === "hit" && entry !== undefined) {
+      return cacheControl ? this.found("hit", entry, "hit", variant) : variant.hit(entry.value);
+    }
+    const parts = RESULTS.filter((result) => tally[result] > 0).map((result) => `${tally[result]} ${result}`);
+    const cacheStatus = `fwd=${tally.hit > 0 ? "partial" : "uri-miss"}; detail="${parts.join(", ")}"`;
+    if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
+    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
+  }
+
+  /** The parameters of `Cache-Status` (RFC 9211). A ttl that is not above 0 is how it says stale. */
+  #cacheStatusOf({ result, entry, forward, detail }: Lookup): string {
+    const parts: string[] = [];
+    if (forward !== undefined) {
+      parts.push(`fwd=${forward.why}`);
+      if (forward.status !== undefined) parts.push(`fwd-status=${forward.status}`);
+      if (result === "miss" && !entry?.purged) parts.push("stored");
+      if (forward.collapsed) parts.push("collapsed");
+    } else if (entry !== undefined) {
+      parts.push("hit");
+    }
+    if (result === "stale" && entry !== undefined) parts.push(`ttl=${Math.min(0, this.#secondsLeft(entry))}`);
+    if (detail !== undefined) parts.push(`detail=${detail}`);
+    return parts.join("; ");
+  }
+
+  #secondsLeft({ expiresAt }: Entry<string>): number {
+    return Math.floor((expiresAt - this.#now()) / 1000);
   }
 }
+
+const RESULTS = ["hit", "miss", "stale", "error", "rejected"] as const;
 
 /** Only a blog in development, such as the demo, may read `Cache-Status`: a header more costs a hit 0.6 µs, 4 %. */
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 function createVariants(corsOrigin: ProxyOptions["corsOrigin"]): (request: Request) => Variant {
-  const allow = (origin: string): Readonly<Record<string, string>> => ({
+  const allow = (origin: string): HeaderMap => ({
     "access-control-allow-origin": origin,
     ...LOOPBACK.test(origin) && { "access-control-expose-headers": "Cache-Status" },
   });
@@ -155,7 +196,7 @@ const READY_LENGTH = 1_000;
  * A `Response` can be handed out only once, but its clone costs 0.4 µs where a new one with three headers costs 5.6.
  * Most articles have one of a few counts, so that a few answers serve them all.
  */
-function createVariant(cors: Readonly<Record<string, string>>): Variant {
+function createVariant(cors: HeaderMap): Variant {
   const headers = foundHeaders("hit", cors);
   const ready = new Map<string, Response>();
   function hit(body: string): Response {
@@ -170,21 +211,22 @@ function createVariant(cors: Readonly<Record<string, string>>): Variant {
   return { cors, hit };
 }
 
-function foundHeaders(cacheStatus: string, cors: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function foundHeaders(cacheStatus: string, cors: HeaderMap): HeaderMap {
   return { "content-type": "application/json", "cache-status": `httpfastcache; ${cacheStatus}`, ...cors };
 }
 
 const NOT_FOUND = "404 page not found\n";
 
-function refusal(
-  status: number,
-  body: string,
-  cacheStatus: string,
-  cors: Readonly<Record<string, string>> = {},
-): Response {
+function tooLong({ cors }: Variant): Response {
+  return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", "detail=too-long", cors);
+}
+
+/** No cache in between may keep it: the next answer may be a count. */
+function refusal(status: number, body: string, cacheStatus: string, cors: HeaderMap = {}): Response {
   const headers = {
     "content-type": "text/plain; charset=utf-8",
     "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
     "cache-status": `httpfastcache; ${cacheStatus}`,
     ...cors,
   };

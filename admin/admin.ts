@@ -6,7 +6,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import type { Cache } from "../cache.ts";
-import { isLoopback } from "../service/config.ts";
+import { isLoopback } from "../service/checks.ts";
 import type { Counters } from "../upstream/counters.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outage } from "../upstream/outage.ts";
@@ -18,8 +18,8 @@ export interface AdminOptions {
   readonly counters: Pick<Counters, "purge">;
   readonly metrics: Metrics;
   readonly outage: Outage;
-  /** The clock; `Date.now` by default. */
-  readonly now?: () => number;
+  /** A clock that nobody sets; `performance.now` by default. */
+  readonly monotonic?: () => number;
 }
 
 interface Route {
@@ -34,8 +34,10 @@ const PAGE_HEADERS = {
 };
 
 /** Returns the handler of the owner's listener. */
-export function createAdmin({ cache, counters, metrics, outage, now = Date.now }: AdminOptions): Deno.ServeHandler {
-  const startedAt = now();
+export function createAdmin(
+  { cache, counters, metrics, outage, monotonic = () => performance.now() }: AdminOptions,
+): Deno.ServeHandler {
+  const startedAt = monotonic();
   const routes: Readonly<Record<string, Route>> = {
     "/": { method: "GET", answer: () => reply(page, "text/html; charset=utf-8", PAGE_HEADERS) },
     "/healthz": { method: "GET", answer: health },
@@ -60,11 +62,13 @@ export function createAdmin({ cache, counters, metrics, outage, now = Date.now }
   function health(): Response {
     return json({
       status: "ok",
-      uptimeSeconds: Math.floor((now() - startedAt) / 1000),
+      uptimeSeconds: Math.floor((monotonic() - startedAt) / 1000),
       entries: cache.size,
       stacosys: outage.stacosys,
-      lastError: outage.lastError?.reason ?? null,
-      lastErrorAt: outage.lastError === undefined ? null : new Date(outage.lastError.at).toISOString(),
+      lastError: outage.lastFailure?.reason ?? null,
+      lastErrorSeconds: outage.lastFailure === undefined
+        ? null
+        : Math.floor((monotonic() - outage.lastFailure.at) / 1000),
     });
   }
 

@@ -5,7 +5,8 @@
  */
 
 import type { Cache, Entry } from "../cache.ts";
-import type { Counters, Lookup } from "../upstream/counters.ts";
+import { countOf } from "../upstream/count.ts";
+import type { Counters, Result } from "../upstream/counters.ts";
 import { pathOf } from "../upstream/target.ts";
 
 /** A request for several counts. */
@@ -14,12 +15,26 @@ export interface Batch {
   readonly urls: readonly string[];
   /** For each, the target that asks for it alone. */
   readonly targets: readonly string[];
-  /** The last answer, which is still right if it would be made of the same entries. */
-  last?: { readonly hits: readonly (Entry<string> | undefined)[]; readonly answer: Entry<string> };
+}
+
+/** What became of a batch. */
+export interface Page {
+  /** That of its worst count, an error only if no count could be had. */
+  readonly result: Result;
+  /** The counts in one body, no longer fresh when the first of them is not; none if no count could be had. */
+  readonly entry: Entry<string> | undefined;
+  /** How many counts had each result. */
+  readonly tally: Readonly<Record<Result, number>>;
 }
 
 /** A page of a blog has ten articles, its archive perhaps a hundred. */
 export const MAX_URLS = 100;
+
+/**
+ * How long the targets of a batch may be together: a hundred articles with long addresses. Each of them repeats all other
+ * parameters, so that 16 KB could otherwise stand for 1.5 MB.
+ */
+export const MAX_BATCH_LENGTH = 32 * 1024;
 
 /**
  * Reads a target that asks for several counts: its path less the `s` is the counter's, and each `url` becomes the
@@ -47,7 +62,7 @@ export function parseBatch(target: string): Batch {
     const url = decode(parameter.slice("url=".length));
     if (!spellings.has(url)) spellings.set(url, parameter);
   }
-  return { urls: [...spellings.keys()], targets: [...spellings.values()].map((spelling) => prefix + spelling) };
+  return { urls: [...spellings.keys()], targets: Array.from(spellings.values(), (spelling) => prefix + spelling) };
 }
 
 function decode(text: string): string {
@@ -55,60 +70,39 @@ function decode(text: string): string {
   return new URLSearchParams(`url=${text}`).get("url") ?? text;
 }
 
-/**
- * Looks up all counts of a batch: at once if all of them are hits, otherwise when the last of them is there. A result is
- * that of its worst count, an error only if none could be had.
- */
+/** Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. */
 export function lookUp(
-  batch: Batch,
+  { urls, targets }: Batch,
   cache: Pick<Cache<string>, "get">,
-  miss: Counters["miss"],
-): Entry<string> | Promise<Lookup> {
-  const { urls, targets, last } = batch;
-  const hits = targets.map((target) => cache.get(target));
-  if (!hits.includes(undefined)) {
-    if (last !== undefined && hits.every((entry, i) => entry === last.hits[i])) return last.answer;
-    const answer = assemble(urls, hits);
-    batch.last = { hits, answer };
-    return answer;
-  }
-
-  return Promise.all(targets.map((target, i) => hits[i] ?? miss(target))).then((found) => {
-    const tally = { hit: 0, miss: 0, stale: 0, error: 0, rejected: 0 };
-    const entries = found.map((each) => {
-      if ("value" in each) {
-        tally.hit++;
-        return each;
-      }
-      tally[each.result]++;
-      return each.entry;
-    });
-    const cacheStatus = `fwd=${tally.hit > 0 ? "partial" : "uri-miss"}; detail="${inWords(tally)}"`;
-    if (entries.every((entry) => entry === undefined)) return { result: "error", cacheStatus };
-    return { result: tally.stale > 0 ? "stale" : "miss", entry: assemble(urls, entries), cacheStatus };
+  counters: Pick<Counters, "miss">,
+): Page | Promise<Page> {
+  const found = targets.map((target): Found | Promise<Found> => {
+    const entry = cache.get(target);
+    return entry === undefined ? counters.miss(target) : { result: "hit", entry };
   });
+  return found.every(isThere) ? assemble(urls, found) : Promise.all(found).then((all) => assemble(urls, all));
 }
 
-function inWords(tally: Readonly<Record<string, number>>): string {
-  return Object.entries(tally).filter(([, count]) => count > 0).map(([result, count]) => `${count} ${result}`).join(
-    ", ",
-  );
+interface Found {
+  readonly result: Result;
+  readonly entry?: Entry<string> | undefined;
 }
 
-/** `{"counts":{"/a/":3}}`, null for a count that could not be had; no longer fresh when its first count is not. */
-function assemble(urls: readonly string[], entries: readonly (Entry<string> | undefined)[]): Entry<string> {
+function isThere(found: Found | Promise<Found>): found is Found {
+  return !(found instanceof Promise);
+}
+
+function assemble(urls: readonly string[], found: readonly Found[]): Page {
+  const tally = { hit: 0, miss: 0, stale: 0, error: 0, rejected: 0 };
   let counts = "";
   let expiresAt = Infinity;
-  for (let i = 0; i < urls.length; i++) {
-    const entry = entries[i];
-    counts += `${i === 0 ? "" : ","}${JSON.stringify(urls[i])}:${entry === undefined ? null : countOf(entry.value)}`;
+  for (const [i, { result, entry }] of found.entries()) {
+    tally[result]++;
     expiresAt = Math.min(expiresAt, entry?.expiresAt ?? 0);
+    const count = entry === undefined ? undefined : countOf(entry.value);
+    counts += `${i === 0 ? "" : ","}${JSON.stringify(urls[i])}:${count ?? null}`;
   }
-  return { value: `{"counts":{${counts}}}\n`, expiresAt };
-}
-
-/** The number in `{"count":7}`, null if Stacosys said something else. */
-function countOf(body: string): number | null {
-  const { count }: { count?: unknown } = Object(JSON.parse(body));
-  return typeof count === "number" ? count : null;
+  if (found.every(({ entry }) => entry === undefined)) return { result: "error", entry: undefined, tally };
+  const result = tally.stale > 0 ? "stale" : tally.hit === found.length ? "hit" : "miss";
+  return { result, entry: { value: `{"counts":{${counts}}}\n`, expiresAt, purged: false }, tally };
 }

@@ -73,7 +73,7 @@ function outcomes(url, cacheStatus) {
   if (detail !== undefined) {
     return Object.fromEntries(detail.split(", ").map((part) => part.split(" ")).map(([n, name]) => [name, Number(n)]));
   }
-  if (cacheStatus.includes("detail=stale")) return { stale: 1 };
+  if (/detail=(stale|slow)/.test(cacheStatus)) return { stale: 1 };
   if (cacheStatus.includes("; stored")) return { miss: 1 };
   return { hit: new Set(new URL(url).searchParams.getAll("url")).size };
 }

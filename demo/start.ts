@@ -6,7 +6,8 @@
  */
 
 import { type Config, parseConfig } from "../service/config.ts";
-import { bypassProxy, main } from "../main.ts";
+import { main } from "../main.ts";
+import { bypassProxy } from "../upstream/stacosys.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";
 import { type DemoStacosys, serveStacosys, TOKEN } from "./stacosys.ts";

@@ -5,6 +5,9 @@
  */
 
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import * as checks from "./checks.ts";
+import { type Address, type Check, inWords } from "./checks.ts";
+import { reason } from "./log.ts";
 
 /** A configuration that was checked. */
 export interface Config {
@@ -40,12 +43,6 @@ export interface Config {
   readonly cacheControl: boolean;
 }
 
-/** An address to listen on. */
-export interface Address {
-  readonly hostname: string | undefined;
-  readonly port: number;
-}
-
 /** What came of reading a configuration file. Faults and warnings are lines for people. */
 export interface Reading {
   /** None if there is any fault. */
@@ -53,17 +50,6 @@ export interface Reading {
   readonly faults: string[];
   readonly warnings: string[];
 }
-
-/** One value of the file, and whom to tell about it. */
-interface Setting {
-  readonly given: unknown;
-  /** Reports what the value, or `got` as a part of it, should have been. */
-  fault(expected: string, got?: unknown): undefined;
-  warn(text: string): void;
-}
-
-/** Makes of a value what the program works with, or reports a fault. */
-type Check<T> = (setting: Setting) => T | undefined;
 
 /**
  * Reads the text of a configuration file.
@@ -86,10 +72,10 @@ export function parseConfig(text: string, file: string): Reading {
   const values = parseObject(text, (fault) => faults.push(`${file}: ${fault}`));
   if (values === undefined) return { config: undefined, faults, warnings };
 
+  for (const key of givenTwice(text)) warnings.push(`${file}: ${key}: given more than once, the last one counts`);
   const given = new Map<string, unknown>();
   const unread = new Map<string, string>();
   for (const [key, value] of values) {
-    if (given.has(key.toLowerCase())) warnings.push(`${file}: ${key}: given more than once, the last one counts`);
     given.set(key.toLowerCase(), value);
     unread.set(key.toLowerCase(), key);
   }
@@ -114,34 +100,37 @@ export function parseConfig(text: string, file: string): Reading {
     return fallback;
   }
 
-  const listen = required("HostPort", address);
-  const stacosys = required("Stacosys", stacosysUrl);
-  const cert = optional("TlsCertFile", fileName, undefined);
-  const key = optional("TlsKeyFile", fileName, undefined);
+  const listen = required("HostPort", checks.address);
+  const stacosys = required("Stacosys", checks.stacosysUrl);
+  const cert = optional("TlsCertFile", checks.fileName, undefined);
+  const key = optional("TlsKeyFile", checks.fileName, undefined);
   if ((cert === undefined) !== (key === undefined)) {
     const [one, other] = cert === undefined ? ["TlsCertFile", "TlsKeyFile"] : ["TlsKeyFile", "TlsCertFile"];
     faults.push(`${file}: ${one}: expected a file name, as ${other} has one, got nothing`);
   }
   const rest = {
     tls: cert === undefined || key === undefined ? undefined : { cert, key },
-    corsOrigin: optional("CorsOrigin", corsOrigin, undefined),
-    paths: optional("Paths", paths, ["/comments/count"]),
-    ttlMs: optional("TtlSeconds", duration, 300_000),
-    staleMs: optional("StaleIfErrorSeconds", durationOrNone, 86_400_000),
-    staleWhileRevalidateMs: optional("StaleWhileRevalidateSeconds", durationOrNone, 0),
-    sweepMs: optional("SweepSeconds", duration, 600_000),
-    timeoutMs: optional("TimeoutSeconds", duration, 10_000),
-    maxEntries: optional("MaxEntries", amount, 10_000),
-    snapshotFile: optional("SnapshotFile", fileName, undefined),
-    reusePort: optional("ReusePort", flag, false),
-    admin: optional("AdminHostPort", loopbackAddress, undefined),
-    cacheControl: optional("CacheControl", flag, false),
+    corsOrigin: optional("CorsOrigin", checks.corsOrigin, undefined),
+    paths: optional("Paths", checks.paths, ["/comments/count", "/api/comments/count"]),
+    ttlMs: optional("TtlSeconds", checks.duration, 300_000),
+    staleMs: optional("StaleIfErrorSeconds", checks.durationOrNone, 86_400_000),
+    staleWhileRevalidateMs: optional("StaleWhileRevalidateSeconds", checks.durationOrNone, 0),
+    sweepMs: optional("SweepSeconds", checks.duration, 600_000),
+    timeoutMs: optional("TimeoutSeconds", checks.duration, 10_000),
+    maxEntries: optional("MaxEntries", checks.entries, 10_000),
+    snapshotFile: optional("SnapshotFile", checks.fileName, undefined),
+    reusePort: optional("ReusePort", checks.flag, false),
+    admin: optional("AdminHostPort", checks.loopbackAddress, undefined),
+    cacheControl: optional("CacheControl", checks.flag, false),
   };
 
   // With ReusePort both could listen there, and readers would come to either.
   if (listen !== undefined && rest.admin?.port === listen.port) {
     const got = inWords(given.get("adminhostport"));
     faults.push(`${file}: AdminHostPort: expected another port than that of HostPort, got ${got}`);
+  }
+  if (listen !== undefined && stacosys !== undefined && checks.isAt(stacosys, listen)) {
+    faults.push(`${file}: Stacosys: expected the URL of Stacosys, got this service's own HostPort`);
   }
   for (const key of unread.values()) {
     warnings.push(`${file}: ${inWords(key).slice(1, -1)}: unknown, ignored${suggestion(key, known)}`);
@@ -154,114 +143,62 @@ export function parseConfig(text: string, file: string): Reading {
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
   try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
+    const value: unknown = JSON.parse(withoutMark(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${inWords(value)}`);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    fault(`expected JSON, got something else: ${why.replaceAll(/\s+/g, " ")}`);
+    fault(`expected JSON, got something else: ${reason(error).replaceAll(/\s+/g, " ")}`);
   }
 }
 
-function address({ given, fault }: Setting): Address | undefined {
-  const expected = '"host:port" or ":port" with a port from 1 to 65535';
-  if (typeof given !== "string") return fault(expected);
-  const [, v6, name = "", digits] = /^(?:\[([\da-f:.]+)\]|([\w.-]*)):(\d{1,5})$/i.exec(given) ?? [];
-  const port = Number(digits);
-  const host = v6 === undefined ? name : `[${v6}]`;
-  if (!(port >= 1 && port <= 65535) || !URL.canParse(`http://${host || "localhost"}`)) return fault(expected);
-  return { hostname: (v6 ?? name) || undefined, port };
+function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, "");
 }
 
-function loopbackAddress(setting: Setting): Address | undefined {
-  const fault = () => setting.fault('"127.0.0.1:port" or another loopback address');
-  const found = address({ ...setting, fault });
-  if (found === undefined || isLoopback(found.hostname ?? "")) return found;
-  return fault();
-}
-
-/** Whether a host is this machine, and reached from nowhere else. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
-}
-
-function stacosysUrl({ given, fault }: Setting): string | undefined {
-  const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
-  if (typeof given !== "string") return fault(expected);
-  const url = URL.parse(given);
-  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) return fault(expected);
-  return url.href.replace(/\/+$/, "");
-}
-
-function corsOrigin({ given, fault, warn }: Setting): string | string[] | undefined {
-  // The Go program took an empty name and sent an empty header, which to a browser is none.
-  if (given === "" || given === null) return undefined;
-  if (given === "*") return given;
-  if (typeof given === "string") return origin(given, '"*" or an origin');
-  if (!Array.isArray(given) || given.length === 0) return fault('"*", an origin or a list of origins');
-  return given.map((item) => origin(item, "an origin")).filter((item) => item !== undefined);
-
-  function origin(value: unknown, expected: string): string | undefined {
-    const withScheme = String(value).replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://");
-    const url = URL.parse(withScheme);
-    if (typeof value !== "string" || url === null || !/^[!-+\--~]+$/.test(value) || value === "*") {
-      return fault(`${expected} such as "https://blog.example.org"`, value);
-    }
-    if (value !== url.origin && value !== "null") {
-      warn(`no browser calls itself ${inWords(value)}, so none will show the counters; write ${inWords(url.origin)}`);
-    }
-    return value;
+/** The names that a JSON object gives more than once, in whatever case. `JSON.parse` keeps the last one in silence. */
+function givenTwice(text: string): Set<string> {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  let depth = 0;
+  for (const [token, name] of text.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (name === undefined) depth += "{[".includes(token) ? 1 : "}]".includes(token) ? -1 : 0;
+    if (name === undefined || depth !== 1) continue;
+    const key = String(JSON.parse(name));
+    if (seen.has(key.toLowerCase())) twice.add(inWords(key).slice(1, -1));
+    seen.add(key.toLowerCase());
   }
-}
-
-function paths({ given, fault }: Setting): string[] | undefined {
-  const expected = 'a list of paths such as ["/comments/count"]';
-  if (!Array.isArray(given) || given.length === 0) return fault(expected);
-  return given.map(path).filter((item) => item !== undefined);
-
-  function path(value: unknown): string | undefined {
-    if (typeof value === "string" && /^\/[!-~]*$/.test(value) && !/[?#]/.test(value)) return value;
-    return fault(expected, value);
-  }
-}
-
-/** Thirty years; anything longer is a slip, and no clock need be able to count it. */
-const LONGEST_SECONDS = 1e9;
-
-/** More than any machine holds; the cache has a map for each 16,384 of them from the start. */
-const MOST_ENTRIES = 1e9;
-
-function duration({ given, fault }: Setting): number | undefined {
-  if (typeof given === "number" && given > 0 && given <= LONGEST_SECONDS) return given * 1000;
-  return fault(`a number of seconds greater than 0, up to ${LONGEST_SECONDS}`);
-}
-
-function durationOrNone(setting: Setting): number | undefined {
-  if (setting.given === 0) return 0;
-  return duration({ ...setting, fault: () => setting.fault(`a number of seconds from 0 to ${LONGEST_SECONDS}`) });
-}
-
-function amount({ given, fault }: Setting): number | undefined {
-  if (typeof given === "number" && Number.isInteger(given) && given >= 1 && given <= MOST_ENTRIES) return given;
-  return fault(`a whole number from 1 to ${MOST_ENTRIES}`);
-}
-
-function fileName({ given, fault }: Setting): string | undefined {
-  return typeof given === "string" && given !== "" && !given.includes("\0") ? given : fault("a file name");
-}
-
-function flag({ given, fault }: Setting): boolean | undefined {
-  return typeof given === "boolean" ? given : fault("true or false");
+  return twice;
 }
 
 function suggestion(key: string, known: readonly string[]): string {
-  const distance = (name: string) => levenshteinDistance(name.toLowerCase(), key.toLowerCase());
+  const given = key.toLowerCase();
+  const begun = given.length < 3 ? undefined : known.find((name) => name.toLowerCase().startsWith(given));
+  const distance = (name: string) => levenshteinDistance(name.toLowerCase(), given);
   const [nearest = ""] = known.toSorted((a, b) => distance(a) - distance(b));
-  return distance(nearest) <= 2 ? `; did you mean ${nearest}?` : "";
+  const meant = begun ?? (distance(nearest) <= 2 ? nearest : undefined);
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
-function inWords(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
-  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+/**
+ * The text of a configuration file. `/dev/stdin` is standard input.
+ *
+ * @throws if it cannot be read.
+ */
+export function readConfigFile(file: string): string {
+  try {
+    return file === "/dev/stdin" ? readStandardInput() : Deno.readTextFileSync(file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new Error(`${file}: Deno reads nothing below /dev, /proc and /sys; take --config /dev/stdin <${file}`);
+  }
+}
+
+function readStandardInput(): string {
+  const decoder = new TextDecoder();
+  const bytes = new Uint8Array(64 * 1024);
+  let text = "";
+  for (let length; (length = Deno.stdin.readSync(bytes)) !== null;) {
+    text += decoder.decode(bytes.subarray(0, length), { stream: true });
+  }
+  return text;
 }

@@ -4,12 +4,20 @@
  * @module
  */
 
-/** Writes a line. */
-export type Log = (level: "info" | "warning" | "error", text: string) => void;
+/** Writes a line. With `always` it is never left out; for what happens seldom, and has to be known. */
+export type Log = (level: "info" | "warning" | "error", text: string, always?: "always") => void;
 
 /** So many lines may come at once; after that one a minute, and the next one tells how many were left out. */
 const BURST = 30;
 const REFILL_MS = 60_000;
+
+/** The clocks of a log. */
+export interface Clocks {
+  /** The time that a line tells, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets: were it set back a day, there would be no line for a day. */
+  readonly monotonic: () => number;
+}
 
 /**
  * Returns a function that writes lines such as `2026-11-23T08:11:27.000Z warning Stacosys fails: …`. Control
@@ -17,25 +25,28 @@ const REFILL_MS = 60_000;
  *
  * @param write takes a finished line; stderr by default.
  */
-export function createLog(write: (line: string) => void = console.error, now: () => number = Date.now): Log {
+export function createLog(
+  write: (line: string) => void = console.error,
+  { now, monotonic }: Clocks = { now: Date.now, monotonic: () => performance.now() },
+): Log {
   let allowance = BURST;
-  let refilled = now();
+  let refilled = monotonic();
   let leftOut = 0;
-  return (level, text) => {
-    const refills = Math.floor((now() - refilled) / REFILL_MS);
-    if (refills > 0) {
-      allowance = Math.min(BURST, allowance + refills);
-      refilled += refills * REFILL_MS;
+  return (level, text, always) => {
+    const refills = Math.floor((monotonic() - refilled) / REFILL_MS);
+    allowance = Math.min(BURST, allowance + refills);
+    refilled += refills * REFILL_MS;
+    if (always === undefined) {
+      if (allowance === 0) {
+        leftOut++;
+        return;
+      }
+      allowance--;
     }
-    if (allowance === 0) {
-      leftOut++;
-      return;
-    }
-    allowance--;
     const omission = leftOut === 0 ? "" : ` (${leftOut} lines left out before this one)`;
     leftOut = 0;
     try {
-      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(text)}${omission}`);
+      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(hidePasswords(text))}${omission}`);
     } catch {
       // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
     }
@@ -44,4 +55,32 @@ export function createLog(write: (line: string) => void = console.error, now: ()
 
 function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The text without the passwords of the URLs in it. */
+export function hidePasswords(text: string): string {
+  return text.replaceAll(/(\/\/[^\s/:@"]*:)[^\s/@"]*@/g, "$1***@");
+}
+
+/** Has faults that nobody foresaw logged, so that readers go on being served. */
+export function survive(log: Log): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log("error", `a promise was rejected: ${inFull(event.reason)}`);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    log("error", `an error was thrown: ${inFull(event.error)}`);
+  });
+}
+
+/** What an error says. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The error and where it came from, in one line. */
+export function inFull(error: unknown): string {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return text.replaceAll(/\s+/g, " ");
 }

@@ -2,85 +2,50 @@
  * The cache on disk, so that a restart costs Stacosys nothing.
  *
  * A line each: what the file is, then each entry as `[key, body, expiresAt]`, then how many entries there were, by which
- * a file that was cut short is known. It is written in portions and read at the start only, so that no reader waits.
+ * a file that was cut short is known.
  *
  * @module
  */
 
 import type { Cache } from "../cache.ts";
-import type { Log } from "./log.ts";
+import { type Log, reason } from "./log.ts";
 
 /** Where a snapshot is, and whose counts are in it. */
 export interface SnapshotOptions {
   readonly file: string;
   /** The URL of Stacosys; the counts of another are not ours. */
   readonly stacosys: string;
+  /** Whether a row is a count of ours. Others are left out. */
+  readonly accepts: (key: string, body: string) => boolean;
 }
 
 const KIND = "httpfastcache snapshot";
 const VERSION = 1;
 
-/**
- * Entries written at a time, some 60 KB, each portion down to the disk before the next. With longer ones readers waited up
- * to 280 ms beside a million entries: for V8, which keeps such strings until it collects all of its memory, and for the
- * kernel, which writes what has piled up at once. With these it was 12 ms.
- */
+/** Rows that are put together before readers pass, some 0.5 ms of work. */
 const PORTION = 500;
 
-/** What is written beside a snapshot and is as old as this belongs to a process that was killed in the middle of it. */
-const ABANDONED_MS = 600_000;
-
-/**
- * Writes what `cache` keeps, in place of the snapshot that was there: beside it first, so that at any time the file is
- * either the old one or the new one. Only the user of this process may read it.
- *
- * @throws if the file cannot be written.
- */
-async function saveSnapshot(
-  cache: Pick<Cache<string>, "entries">,
-  { file, stacosys }: SnapshotOptions,
-): Promise<void> {
-  const beside = `${file}.${Deno.pid}.tmp`;
-  try {
-    using output = await Deno.open(beside, { write: true, create: true, truncate: true, mode: 0o600 });
-    let portion = line({ kind: KIND, version: VERSION, stacosys });
-    let entries = 0;
-    for (const [key, { value, expiresAt }] of cache.entries()) {
-      portion += line([key, value, expiresAt]);
-      if (++entries % PORTION === 0) {
-        await write(output, portion);
-        portion = "";
-      }
-    }
-    await write(output, portion + line({ entries }));
-    await Deno.rename(beside, file);
-  } catch (error) {
-    await Deno.remove(beside).catch(() => {});
-    throw error;
-  }
-}
+/** A file that holds something else, which is not to be replaced. */
+class NotASnapshot extends Error {}
 
 /**
  * Fills `cache` from its snapshot, and returns a function that saves it. What goes wrong is told to `log`, and the
  * service goes on. A file that is no snapshot is somebody's: nothing is saved then.
  */
-export function keepSnapshot(
-  cache: Cache<string>,
-  options: SnapshotOptions,
-  accepts: (key: string) => boolean,
-  log: Log,
-): () => Promise<void> {
+export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log: Log): () => Promise<void> {
+  const { file } = options;
   try {
-    loadSnapshot(cache, options, accepts);
+    load(cache, options);
   } catch (error) {
+    cache.clear();
     const ours = !(error instanceof NotASnapshot);
-    const consequence = ours
-      ? "starting cold"
-      : "starting cold, and leaving that file alone: no snapshot will be saved";
-    log("warning", `cannot read ${options.file}: ${error instanceof Error ? error.message : error}; ${consequence}`);
+    const rest = ours ? "" : ", and leaving that file alone: no snapshot will be saved";
+    log("warning", `cannot read ${file}: ${reason(error)}; starting cold${rest}`);
     if (!ours) return () => Promise.resolve();
   }
-  removeAbandoned(options.file);
+  const fault = whyNotSaved(file);
+  if (fault !== undefined) log("warning", `cannot save ${file}: ${fault}`);
+
   let last = Promise.resolve();
   let waiting = false;
   return function save() {
@@ -89,120 +54,89 @@ export function keepSnapshot(
     waiting = true;
     last = last.then(() => {
       waiting = false;
-      return saveSnapshot(cache, options);
-    }).catch((error) => {
-      log("error", `cannot save ${options.file}: ${error instanceof Error ? error.message : error}`);
-    });
+      return write(cache, options);
+    }).catch((error) => log("error", `cannot save ${file}: ${reason(error)}`));
     return last;
   };
 }
 
-function removeAbandoned(file: string): void {
-  const [, folder = "", name = ""] = /^(.*\/)?([^/]*)$/.exec(file) ?? [];
+/** Why a snapshot cannot be saved to `file`; nothing if it can. */
+export function whyNotSaved(file: string): string | undefined {
   try {
-    for (const { name: beside } of Deno.readDirSync(folder || ".")) {
-      if (!beside.startsWith(`${name}.`) || !/^\.\d+\.tmp$/.test(beside.slice(name.length))) continue;
-      const { mtime } = Deno.statSync(folder + beside);
-      if (mtime !== null && mtime.getTime() + ABANDONED_MS < Date.now()) Deno.removeSync(folder + beside);
-    }
-  } catch {
-    // They take room, but nobody waits for it. That the folder is not there, the first save will tell.
+    Deno.openSync(temporary(file), { write: true, create: true, mode: 0o600 }).close();
+    Deno.removeSync(temporary(file));
+  } catch (error) {
+    return reason(error);
   }
 }
 
-/** A file that holds something else, which is not to be replaced. */
-class NotASnapshot extends Error {}
-
-async function write(output: Deno.FsFile, text: string): Promise<void> {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await output.write(bytes));
-  await output.syncData();
+/** One name, so that what a killed process left is replaced by the next save. */
+function temporary(file: string): string {
+  return `${file}.tmp`;
 }
 
-/**
- * Puts the entries of a snapshot into `cache`, with the expiry times that they had, but for those whose key `accepts`
- * refuses. No file is an empty snapshot.
- *
- * @throws if the file cannot be read, is something else, was cut short, or is of another version or another Stacosys.
- * The cache is then empty.
- */
-function loadSnapshot(
-  cache: Pick<Cache<string>, "set" | "clear">,
-  { file, stacosys }: SnapshotOptions,
-  accepts: (key: string) => boolean,
-): void {
-  let input;
+/** Writes a temporary file first, so that at any time the snapshot is either the old one or the new one. */
+async function write(cache: Cache<string>, { file, stacosys }: SnapshotOptions): Promise<void> {
+  const to = temporary(file);
   try {
-    input = Deno.openSync(file);
+    // Only the user of this process may read it.
+    await Deno.writeTextFile(to, ReadableStream.from(portions(cache, stacosys)), { mode: 0o600 });
+    using written = await Deno.open(to, { write: true });
+    await written.syncData();
+    await Deno.rename(to, file);
+  } catch (error) {
+    await Deno.remove(to).catch(() => {});
+    throw error;
+  }
+}
+
+function* portions(cache: Cache<string>, stacosys: string): Generator<string> {
+  let portion = line({ kind: KIND, version: VERSION, stacosys });
+  let entries = 0;
+  for (const [key, { value, expiresAt }] of cache.entries()) {
+    portion += line([key, value, expiresAt]);
+    if (++entries % PORTION > 0) continue;
+    yield portion;
+    portion = "";
+  }
+  yield portion + line({ entries });
+}
+
+/** Puts the rows into `cache`, with the expiry that they had. No file is an empty snapshot. */
+function load(cache: Cache<string>, { file, stacosys, accepts }: SnapshotOptions): void {
+  let text;
+  try {
+    text = Deno.readTextFileSync(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
-  using _ = input;
-  try {
-    for (const [key, body, expiresAt] of rowsOf(input, stacosys)) {
-      if (accepts(key)) cache.set(key, body, expiresAt);
-    }
-  } catch (error) {
-    cache.clear();
-    throw error;
-  }
-}
-
-type Row = [key: string, body: string, expiresAt: number];
-
-function* rowsOf(input: Deno.FsFile, stacosys: string): Generator<Row> {
-  const lines = linesOf(input);
-  const { value: first, done: empty } = lines.next();
-  const head: Partial<Record<string, unknown>> = Object(parse(first));
-  if (!empty && head["kind"] !== KIND) throw new NotASnapshot(`expected a ${KIND}, got something else`);
+  const lines = text.split("\n");
+  const head = parse(lines.shift());
+  if (text !== "" && head["kind"] !== KIND) throw new NotASnapshot(`expected a ${KIND}, got something else`);
   if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
   if (head["stacosys"] !== stacosys) {
     throw new Error(`expected counts of ${stacosys}, got those of ${head["stacosys"]}`);
   }
-  let rows = 0;
-  for (const text of lines) {
-    const row = parse(text);
-    if (isRow(row)) {
-      rows++;
-      yield row;
-      continue;
+  const foot = parse(lines.at(-2));
+  if (lines.at(-1) !== "" || foot["entries"] !== lines.length - 2) {
+    throw new Error("expected a whole snapshot, got one that was cut short");
+  }
+  for (const [i, text] of lines.slice(0, -2).entries()) {
+    const [key, body, expiresAt]: unknown[] = Object.values(parse(text));
+    if (typeof key !== "string" || typeof body !== "string" || typeof expiresAt !== "number") {
+      throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
     }
-    const foot: Partial<Record<string, unknown>> = Object(row);
-    const { done: last } = lines.next();
-    if (foot["entries"] === rows && last) return;
-    if (typeof foot["entries"] === "number" || last) break;
-    throw new Error(`line ${rows + 2}: expected key, body and expiry, got something else`);
+    if (accepts(key, body)) cache.set(key, body, expiresAt);
   }
-  throw new Error("expected a whole snapshot, got one that was cut short");
 }
 
-/** Reads lines when they are wanted, so that of a million entries nothing is left in memory but the entries. */
-function* linesOf(input: Deno.FsFile): Generator<string, void> {
-  const decoder = new TextDecoder();
-  const bytes = new Uint8Array(64 * 1024);
-  let rest = "";
-  for (let length; (length = input.readSync(bytes)) !== null;) {
-    const lines = (rest + decoder.decode(bytes.subarray(0, length), { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
-}
-
-function isRow(value: unknown): value is Row {
-  if (!Array.isArray(value)) return false;
-  const [key, body, expiresAt]: unknown[] = value;
-  return typeof key === "string" && typeof body === "string" && parse(body) !== undefined &&
-    typeof expiresAt === "number";
-}
-
-/** What a line of JSON says, nothing if it is none. */
-function parse(line: string | void): unknown {
+/** What a line of JSON holds, nothing if it is none. */
+function parse(line = ""): Partial<Record<string, unknown>> {
   try {
-    return JSON.parse(line ?? "");
+    return Object(JSON.parse(line));
   } catch {
-    return undefined;
+    return {};
   }
 }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { reason } from "./log.ts";
+
 /** A certificate and its key, in PEM. */
 export interface Certificate {
   readonly cert: string;
@@ -49,20 +51,18 @@ export async function readCertificate(
   if (end <= now) {
     return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which ended ${until}`);
   }
-  if (Date.parse(cert.made.validFrom) > now) {
-    return report(
-      fault,
-      "TlsCertFile",
-      "a certificate that is valid",
-      `${files.cert}, which does not begin before ${new Date(cert.made.validFrom).toISOString()}`,
-    );
-  }
   try {
-    // The last word has the library that will use them, and that takes neither short keys nor every curve.
+    // Deno's TLS rejects short keys and some curves, so load the pair now.
     Deno.createHttpClient({ cert: cert.pem, key: key.pem }).close();
   } catch (error) {
-    const got = `${files.cert} (${error instanceof Error ? error.message : error})`;
+    const got = `${files.cert} (${reason(error)})`;
     return report(fault, "TlsCertFile", "a certificate and key that TLS takes", got);
+  }
+  const begin = Date.parse(cert.made.validFrom);
+  if (begin > now) {
+    // A machine without a battery starts in 1970, and knows the time a moment later.
+    const clock = `by the clock of this machine, ${new Date(now).toISOString()}, it is not valid yet`;
+    warn("TlsCertFile", `${files.cert} begins ${new Date(begin).toISOString()}; ${clock}`);
   }
   if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} ends ${until}; renew it`);
   return { cert: cert.pem, key: key.pem };
@@ -77,7 +77,7 @@ export async function readCertificate(
     try {
       pem = Deno.readTextFileSync(file);
     } catch (error) {
-      return report(fault, name, expected, error instanceof Error ? error.message : String(error));
+      return report(fault, name, expected, `${file}: ${reason(error)}`);
     }
     try {
       return { pem, made: make(pem) };

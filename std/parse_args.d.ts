@@ -2,6 +2,7 @@
 export interface ParseOptions {
   readonly string?: readonly string[];
   readonly boolean?: readonly string[];
+  readonly alias?: Readonly<Record<string, string>>;
   /** Called for each argument that is no known option; `false` leaves it out. */
   readonly unknown?: (argument: string, key?: string, value?: unknown) => unknown;
 }

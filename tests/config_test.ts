@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
-import { isLoopback, parseConfig } from "../service/config.ts";
+import { isLoopback } from "../service/checks.ts";
+import { parseConfig } from "../service/config.ts";
 
 const REQUIRED = { HostPort: "127.0.0.1:8101", Stacosys: "http://127.0.0.1:8100" };
 
@@ -26,7 +27,7 @@ Deno.test("the Go program's configuration is all that is needed; the rest has de
     listen: { hostname: "127.0.0.1", port: 8101 },
     stacosys: "http://127.0.0.1:8100",
     corsOrigin: "https://blog.example.org",
-    paths: ["/comments/count"],
+    paths: ["/comments/count", "/api/comments/count"],
     ttlMs: 300_000,
     staleMs: 86_400_000,
     staleWhileRevalidateMs: 0,
@@ -126,6 +127,37 @@ Deno.test("an origin that no browser has is sent as it stands, with a warning th
   }
 });
 
+Deno.test("an origin with an asterisk in it is told apart from the asterisk alone", () => {
+  const { config, warnings } = read({ CorsOrigin: "https://*.example.org" });
+  assertEquals(config?.corsOrigin, "https://*.example.org");
+  assertEquals(warnings, [
+    'c.json: CorsOrigin: no browser calls itself "https://*.example.org", so none will show the counters; ' +
+    'write each origin, or "*" alone',
+  ]);
+});
+
+Deno.test("an origin that is not ASCII is a fault that says how browsers write it", () => {
+  assertEquals(faultsOf({ CorsOrigin: "https://été.example.org" }), [
+    'c.json: CorsOrigin: expected "https://xn--t-9fab.example.org", as browsers write it, got "https://été.example.org"',
+  ]);
+});
+
+Deno.test("Stacosys is not the service itself", () => {
+  for (
+    const [HostPort, Stacosys] of [
+      ["127.0.0.1:8101", "http://127.0.0.1:8101"],
+      ["127.0.0.1:8101", "http://localhost:8101/stacosys"],
+      [":8101", "http://[::1]:8101"],
+      [":80", "http://127.0.0.1"],
+    ]
+  ) {
+    assertEquals(faultsOf({ HostPort, Stacosys }), [
+      "c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort",
+    ]);
+  }
+  accepts({ HostPort: "127.0.0.1:8101", Stacosys: "http://192.0.2.1:8101" });
+});
+
 Deno.test("Paths is a list of paths", () => {
   assertEquals(accepts({ Paths: ["/api/comments/count", "/c"] }).paths, ["/api/comments/count", "/c"]);
   for (const wrong of ["/comments/count", [], {}, 1]) {
@@ -155,12 +187,18 @@ Deno.test("seconds are numbers greater than 0, or 0 where that means none", () =
 });
 
 Deno.test("MaxEntries is a whole number, and no more than a machine can hold", () => {
-  for (const right of [1, 1e9]) assertEquals(accepts({ MaxEntries: right }).maxEntries, right);
-  for (const wrong of [0, 1.5, -3, "9", 1e9 + 1, 2 ** 53]) {
+  for (const right of [1, 1e5]) assertEquals(accepts({ MaxEntries: right }).maxEntries, right);
+  for (const wrong of [0, 1.5, -3, "9", 2 ** 53]) {
     assertEquals(faultsOf({ MaxEntries: wrong }), [
-      `c.json: MaxEntries: expected a whole number from 1 to 1000000000, got ${JSON.stringify(wrong)}`,
+      `c.json: MaxEntries: expected a whole number from 1 to 100000, got ${JSON.stringify(wrong)}`,
     ]);
   }
+});
+
+Deno.test("more than 100,000 entries count as 100,000, with a warning", () => {
+  const { config, warnings } = read({ MaxEntries: 1_000_000 });
+  assertEquals(config?.maxEntries, 100_000);
+  assertEquals(warnings, ["c.json: MaxEntries: counts as 100000, the most there can be"]);
 });
 
 Deno.test("switches are true or false, and files have names", () => {
@@ -208,7 +246,7 @@ Deno.test("all faults are reported in one go", () => {
     'c.json: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"',
     'c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing',
     'c.json: TtlSeconds: expected a number of seconds greater than 0, up to 1000000000, got "soon"',
-    "c.json: MaxEntries: expected a whole number from 1 to 1000000000, got 0",
+    "c.json: MaxEntries: expected a whole number from 1 to 100000, got 0",
   ]);
 });
 
@@ -221,8 +259,10 @@ Deno.test("what is no JSON object is one fault that says where", () => {
 });
 
 Deno.test("an unknown name is warned about, with the nearest known one if it looks like a slip", () => {
-  assertEquals(read({ TtlSecond: 5, TlsKerFile: "k", Colour: "red", "a\nb": 1 }).warnings, [
+  assertEquals(read({ TtlSecond: 5, Ttl: 5, timeout: 5, TlsKerFile: "k", Colour: "red", "a\nb": 1 }).warnings, [
     "c.json: TtlSecond: unknown, ignored; did you mean TtlSeconds?",
+    "c.json: Ttl: unknown, ignored; did you mean TtlSeconds?",
+    "c.json: timeout: unknown, ignored; did you mean TimeoutSeconds?",
     "c.json: TlsKerFile: unknown, ignored; did you mean TlsKeyFile?",
     "c.json: Colour: unknown, ignored",
     "c.json: a\\nb: unknown, ignored",
@@ -233,6 +273,17 @@ Deno.test("a name given twice counts as it was given last, with a warning", () =
   const { config, warnings } = read({ TtlSeconds: 1, ttlseconds: 2 });
   assertEquals(config?.ttlMs, 2_000);
   assertEquals(warnings, ["c.json: ttlseconds: given more than once, the last one counts"]);
+});
+
+Deno.test("a name given twice to the letter is warned about, but not one within a value", () => {
+  const text =
+    `{"HostPort":":1","Stacosys":"http://h","Ttl\\u0053econds":1,"TtlSeconds":2,"X":{"a":1,"a":["}",{"a":2}]}}`;
+  const { config, warnings } = parseConfig(text, "c.json");
+  assertEquals(config?.ttlMs, 2_000);
+  assertEquals(warnings, [
+    "c.json: TtlSeconds: given more than once, the last one counts",
+    "c.json: X: unknown, ignored",
+  ]);
 });
 
 Deno.test("whatever the file holds, there is a configuration or a fault, and each fault is one line", () => {

@@ -1,207 +1,273 @@
-import { assertEquals, assertLess } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { createCounters } from "../upstream/counters.ts";
-import { createOutage } from "../upstream/outage.ts";
+import { Counters, type Lookup } from "../upstream/counters.ts";
+import { Outage } from "../upstream/outage.ts";
 import type { Answer } from "../upstream/stacosys.ts";
-import { until } from "./until.ts";
 
 const A = "/comments/count?token=T&url=/a/";
 const GOOD: Answer = { outcome: "ok", body: "7" };
 const BAD: Answer = { outcome: "status", reason: "status 500", status: 500 };
 
-/** Counters with a clock that stands at 0, and a Stacosys that answers when a test says so. */
-function counters({ staleWhileRevalidateMs = 0 } = {}) {
-  const clock = { now: 0 };
+/** Counters whose clocks stand at 0, and a Stacosys that answers when a test says so. */
+function startCounters({ staleWhileRevalidateMs = 0 } = {}) {
+  const clock = { now: 0, monotonic: 0 };
   const now = () => clock.now;
   const asked: { target: string; answer: (answer: Answer) => void }[] = [];
   const cache = new Cache<string>({ ttlMs: 10_000, staleMs: 60_000, maxEntries: 100, now });
-  const log: string[] = [];
-  const outage = createOutage((_, text) => log.push(text), now);
-  async function ask(target: string): Promise<Answer> {
-    const answer = await new Promise<Answer>((answer) => asked.push({ target, answer }));
-    outage.answered(target, answer);
-    return answer;
-  }
-  const { miss, purge } = createCounters({ cache, ask, outage, staleWhileRevalidateMs, now });
-  /** What a reader gets if Stacosys answers so, should it be asked. */
-  async function read(answer: Answer): Promise<string> {
-    const before = asked.length;
-    const lookup = miss(A);
-    if (asked.length > before) asked.at(-1)?.answer(answer);
-    const { result, entry, cacheStatus } = await lookup;
-    return [result, entry?.value ?? "none", cacheStatus].join(" | ");
-  }
-  return { cache, clock, asked, log, miss, purge, read, ask: () => asked.at(-1)?.answer };
+  const outage = new Outage(() => {}, () => clock.monotonic);
+  const sleepers = new Set<{ until: number; wake: (value: undefined) => void }>();
+  const counters = new Counters({
+    cache,
+    ask: (target) => new Promise((answer) => asked.push({ target, answer })),
+    outage,
+    staleWhileRevalidateMs,
+    now,
+    monotonic: () => clock.monotonic,
+    sleep: (ms) => new Promise((wake) => sleepers.add({ until: clock.monotonic + ms, wake })),
+  });
+  return {
+    asked,
+    cache,
+    counters,
+    outage,
+    sleepers,
+    /** Lets time pass on both clocks. */
+    pass(ms: number): void {
+      clock.now += ms;
+      clock.monotonic += ms;
+      for (const { until, wake } of sleepers) if (until <= clock.monotonic) wake(undefined);
+    },
+    setClock(to: number): void {
+      clock.now = to;
+    },
+    /** What a reader gets, if Stacosys answers so should it be asked for him. */
+    async read(answer: Answer, target = A): Promise<string> {
+      const before = asked.length;
+      const lookup = counters.miss(target);
+      if (asked.length > before) asked.at(-1)?.answer(answer);
+      return brief(await lookup);
+    },
+  };
+}
+
+/** A lookup in a few words. */
+function brief({ result, entry, forward, detail }: Lookup): string {
+  const { why, status, collapsed } = forward ?? {};
+  const words = [result, entry?.value, why, status, collapsed === true ? "collapsed" : undefined, detail];
+  return words.filter((word) => word !== undefined).join(" ");
 }
 
 Deno.test("a miss is one request to Stacosys, and its answer is kept", async () => {
-  const { cache, asked, read } = counters();
-  assertEquals(await read(GOOD), "miss | 7 | fwd=uri-miss; fwd-status=200; stored");
+  const { asked, cache, read } = startCounters();
+  assertEquals(await read(GOOD), "miss 7 uri-miss 200");
   assertEquals(asked.map(({ target }) => target), [A]);
-  assertEquals(cache.get(A), { ...cache.get(A), value: "7", expiresAt: 10_000 });
+  assertEquals([cache.get(A)?.value, cache.get(A)?.expiresAt], ["7", 10_000]);
 });
 
 Deno.test("however many wait for a count, Stacosys is asked once", async () => {
-  const { asked, miss } = counters();
-  const readers = Array.from({ length: 25 }, () => miss(A));
+  const { asked, counters } = startCounters();
+  const readers = Array.from({ length: 25 }, () => counters.miss(A));
   assertEquals(asked.length, 1);
   asked[0]?.answer(GOOD);
-  const [first, ...others] = await Promise.all(readers);
-  assertEquals(first?.cacheStatus, "fwd=uri-miss; fwd-status=200; stored");
-  for (const other of others) {
-    assertEquals(other.entry?.value, "7");
-    assertEquals(other.cacheStatus, "fwd=uri-miss; fwd-status=200; stored; collapsed");
-  }
+  const [first, ...others] = (await Promise.all(readers)).map(brief);
+  assertEquals(first, "miss 7 uri-miss 200");
+  assertEquals(new Set(others), new Set(["miss 7 uri-miss 200 collapsed"]));
 });
 
 Deno.test("an expired count is fetched anew", async () => {
-  const { clock, read } = counters();
+  const { pass, read } = startCounters();
   await read(GOOD);
-  clock.now = 10_000;
-  assertEquals(await read({ outcome: "ok", body: "8" }), "miss | 8 | fwd=stale; fwd-status=200; stored");
+  pass(10_000);
+  assertEquals(await read({ outcome: "ok", body: "8" }), "miss 8 stale 200");
 });
 
-Deno.test("a failure leaves the last good count, and says how old it is", async () => {
-  const { clock, read } = counters();
+Deno.test("a failure leaves the last good count", async () => {
+  const { pass, read } = startCounters();
   await read(GOOD);
-  clock.now = 15_500;
-  assertEquals(await read(BAD), "stale | 7 | fwd=stale; fwd-status=500; ttl=-6; detail=stale-if-error");
-  clock.now = 20_000;
+  pass(15_500);
+  assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
+  pass(5_000);
   const unreachable: Answer = { outcome: "network", reason: "Connection refused" };
-  assertEquals(await read(unreachable), "stale | 7 | fwd=stale; ttl=-10; detail=stale-if-error");
+  assertEquals(await read(unreachable), "stale 7 stale stale-if-error");
 });
 
 Deno.test("a failure is an error when there is no count, and when the last good one is too old", async () => {
-  const { clock, read } = counters();
-  assertEquals(await read(BAD), "error | none | fwd=uri-miss; fwd-status=500");
-  clock.now = 1_000;
+  const { pass, read } = startCounters();
+  assertEquals(await read(BAD), "error uri-miss 500");
+  pass(1_000);
   await read(GOOD);
-  clock.now = 71_000;
-  assertEquals(await read(BAD), "error | none | fwd=uri-miss; fwd-status=500");
+  pass(70_000);
+  assertEquals(await read(BAD), "error uri-miss 500");
 });
 
-Deno.test("who got a stale count or none is told of when Stacosys is back", async () => {
-  const { clock, cache, log, read, miss, asked } = counters();
-  await read(BAD);
+Deno.test("readers who got a stale count or none are counted until Stacosys answers well", async () => {
+  const { cache, outage, pass, read } = startCounters();
   cache.set("/known", "7");
-  clock.now = 10_000;
-  const known = miss("/known");
-  asked.at(-1)?.answer(BAD);
-  await known;
-  await read(GOOD);
-  assertEquals(
-    log[1],
-    "Stacosys is back after 10.0 s; meanwhile 1 requests were answered with a stale count and 1 with none",
-  );
+  pass(10_000);
+  await read(BAD);
+  await read(BAD, "/known");
+  await read(BAD, "/known");
+  assertEquals(outage.served, { stale: 2, error: 1 });
 });
 
-Deno.test("after a failure Stacosys is left in peace about that count for a second", async () => {
-  const { clock, asked, read } = counters();
+Deno.test("after a failure Stacosys is not asked for that count for a second", async () => {
+  const { asked, pass, read } = startCounters();
   await read(BAD);
-  clock.now = 999;
-  assertEquals(await read(GOOD), "error | none | detail=breathing-space");
+  pass(999);
+  assertEquals(await read(GOOD), "error breathing-space");
   assertEquals(asked.length, 1);
-  clock.now = 1_000;
-  assertEquals(await read(GOOD), "miss | 7 | fwd=uri-miss; fwd-status=200; stored");
+  pass(1);
+  assertEquals(await read(GOOD), "miss 7 uri-miss 200");
 
-  clock.now = 11_000;
+  pass(10_000);
   await read(BAD);
-  assertEquals(await read(GOOD), "stale | 7 | hit; ttl=0; detail=stale-if-error");
+  assertEquals(await read(GOOD), "stale 7 stale-if-error");
+});
+
+Deno.test("a failure is over in a second, also where the clock is set back", async () => {
+  const { pass, read, setClock } = startCounters();
+  setClock(3_600_000);
+  await read(BAD);
+  setClock(0);
+  pass(1_000);
+  assertEquals(await read(GOOD), "miss 7 uri-miss 200");
 });
 
 Deno.test("while it may be served stale, an expired count is served at once and refreshed by one request", async () => {
-  const { clock, asked, cache, miss, read } = counters({ staleWhileRevalidateMs: 5_000 });
+  const { asked, cache, counters, pass, read } = startCounters({ staleWhileRevalidateMs: 5_000 });
   await read(GOOD);
-  clock.now = 12_000;
+  pass(12_000);
   for (let reader = 0; reader < 3; reader++) {
-    assertEquals((await miss(A)).cacheStatus, "hit; ttl=-2; detail=stale-while-revalidate");
+    assertEquals(brief(await counters.miss(A)), "stale 7 stale-while-revalidate");
   }
   assertEquals(asked.length, 2);
+  const waiting = counters.miss("/other");
   asked[1]?.answer({ outcome: "ok", body: "8" });
-  await until(() => cache.get(A)?.value === "8", "the new count is kept");
-  clock.now = 27_000;
-  assertEquals(await read(GOOD), "miss | 7 | fwd=stale; fwd-status=200; stored");
+  asked[2]?.answer(GOOD);
+  await waiting;
+  assertEquals(cache.get(A)?.value, "8");
+  pass(15_000);
+  assertEquals(await read(GOOD), "miss 7 stale 200");
 });
 
-Deno.test("where the clock is set back, counts are fetched anew, also those that failed", async () => {
+Deno.test("where the clock is set back, counts are fetched anew, and failures leave the last good one", async () => {
   for (const staleWhileRevalidateMs of [0, 5_000]) {
-    const { clock, read } = counters({ staleWhileRevalidateMs });
-    clock.now = 3_600_000;
+    const { pass, read, setClock } = startCounters({ staleWhileRevalidateMs });
+    setClock(3_600_000);
     await read(GOOD);
-    clock.now = 0;
-    assertEquals(await read(BAD), "stale | 7 | fwd=stale; fwd-status=500; ttl=3610; detail=stale-if-error");
-    clock.now = -1;
-    assertEquals(await read(GOOD), "miss | 7 | fwd=stale; fwd-status=200; stored");
+    setClock(0);
+    assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
+    pass(1_000);
+    assertEquals(await read(GOOD), "miss 7 stale 200");
   }
 });
 
-Deno.test("whose count is known does not wait long for a Stacosys that is known to be failing, and not once more", async () => {
-  const { clock, asked, miss, read } = counters();
+Deno.test("who has a known count waits a second for a slow Stacosys, and the answer that comes later is kept", async () => {
+  const { asked, cache, counters, pass, read } = startCounters();
   await read(GOOD);
-  clock.now = 10_000;
-  await read(BAD);
-  clock.now = 12_000;
-  const unknown = miss("/unknown");
-  const untried = counters();
-  untried.cache.set(A, "7");
-  untried.clock.now = 10_000;
-  const patient = untried.miss(A);
-  assertEquals((await miss(A)).cacheStatus, "fwd=stale; ttl=-2; detail=stale-if-error");
-  asked[2]?.answer(BAD);
-  assertEquals((await unknown).cacheStatus, "fwd=uri-miss; fwd-status=500");
-  untried.asked[0]?.answer(GOOD);
-  assertEquals((await patient).result, "miss");
-  clock.now = 13_000;
-  const start = performance.now();
-  for (let reader = 0; reader < 100; reader++) assertEquals((await miss(A)).result, "stale");
-  assertLess(performance.now() - start, 500);
-  assertEquals(asked.length, 4);
-  asked[3]?.answer(GOOD);
+  pass(10_000);
+  const first = counters.miss(A);
+  pass(900);
+  const second = counters.miss(A);
+  pass(100);
+  assertEquals(brief(await first), "stale 7 stale slow");
+  assertEquals(brief(await second), "stale 7 stale collapsed slow");
+  asked[1]?.answer({ outcome: "ok", body: "8" });
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(cache.get(A)?.value, "8");
+});
+
+Deno.test("who comes when the request is a second old gets the known count at once, without a timer of his own", () => {
+  const { asked, cache, counters, pass, sleepers } = startCounters();
+  cache.set(A, "7");
+  pass(10_000);
+  counters.miss(A);
+  counters.miss(A);
+  assertEquals(sleepers.size, 1);
+  pass(1_000);
+  for (let reader = 0; reader < 100; reader++) {
+    const lookup = counters.miss(A);
+    assertEquals(lookup instanceof Promise ? "waits" : brief(lookup), "stale 7 slow");
+  }
+  assertEquals([sleepers.size, asked.length], [1, 1]);
+});
+
+Deno.test("who asks for a count never seen waits as long as Stacosys may take", async () => {
+  const { asked, counters, pass } = startCounters();
+  const reader = counters.miss(A);
+  pass(9_000);
+  asked[0]?.answer(GOOD);
+  assertEquals(brief(await reader), "miss 7 uri-miss 200");
+  assertEquals(asked.length, 1);
 });
 
 Deno.test("when 5,000 counts are waited for, another one is not, until one has come", async () => {
-  const { clock, asked, cache, miss } = counters();
+  const { asked, cache, counters, pass } = startCounters();
   cache.set("/known", "7");
-  clock.now = 10_000;
-  const waiting = Array.from({ length: 5_000 }, (_, i) => miss(`${A}${i}`));
-  assertEquals((await miss(A)).result, "error");
-  assertEquals((await miss("/known")).cacheStatus, "hit; ttl=0; detail=stale-if-error");
+  pass(10_000);
+  const waiting = Array.from({ length: 5_000 }, (_, i) => counters.miss(`${A}${i}`));
+  assertEquals((await counters.miss(A)).result, "error");
+  assertEquals(brief(await counters.miss("/known")), "stale 7 stale-if-error");
   assertEquals(asked.length, 5_000);
 
-  const another = miss(`${A}0`);
+  const another = counters.miss(`${A}0`);
   asked[0]?.answer(GOOD);
   assertEquals([(await waiting[0])?.entry?.value, (await another).entry?.value], ["7", "7"]);
-  miss(A);
+  counters.miss(A);
   assertEquals(asked.length, 5_001);
 });
 
 Deno.test("a target longer than 8 KiB is rejected, and Stacosys is not asked", async () => {
-  const { asked, miss } = counters();
+  const { asked, counters } = startCounters();
   const longest = A + "x".repeat(8192 - A.length);
-  assertEquals(await miss(`${longest}x`), { result: "rejected", cacheStatus: "detail=too-long" });
+  assertEquals(await counters.miss(`${longest}x`), { result: "rejected", detail: "too-long" });
   assertEquals(asked.length, 0);
-  miss(longest);
+  counters.miss(longest);
   assertEquals(asked.length, 1);
 });
 
-Deno.test("a purge removes an article in every spelling, or everything", () => {
-  const { cache, purge } = counters();
-  for (const url of ["/a/", "%2Fa%2F", "%2fa/", "/b/", "/a"]) cache.set(`/comments/count?url=${url}&token=T`, "7");
-  assertEquals(purge("/a/"), 3);
-  assertEquals(purge("/a/"), 0);
-  assertEquals(purge(), 2);
-  assertEquals(cache.size, 0);
+Deno.test("a purge expires an article in every spelling and the total of the site, or everything", () => {
+  const { cache, counters } = startCounters();
+  const targets = ["?url=/a/&token=T", "?token=T&url=%2Fa%2F", "?url=%2fa/", "?token=T", "?url=/b/", "?url=/a"];
+  const fresh = () => targets.filter((target) => cache.get(target) !== undefined);
+  for (const target of targets) cache.set(target, "7");
+  assertEquals(counters.purge("/a/"), 4);
+  assertEquals(fresh(), ["?url=/b/", "?url=/a"]);
+  assertEquals(counters.purge(), 6);
+  assertEquals(fresh(), []);
+});
+
+Deno.test("after a purge the next reader waits for the new count, and gets the old one only if Stacosys fails", async () => {
+  for (const url of ["/a/", undefined]) {
+    const { cache, counters, pass, read } = startCounters({ staleWhileRevalidateMs: 60_000 });
+    await read(GOOD);
+    counters.purge(url);
+    assertEquals(cache.getStale(A)?.expiresAt, 0);
+    assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
+    pass(1_000);
+    assertEquals(await read({ outcome: "ok", body: "8" }), "miss 8 stale 200");
+  }
+});
+
+Deno.test("what is purged when it has expired already is not served while it is fetched, either", async () => {
+  for (const url of ["/a/", undefined]) {
+    const { counters, pass, read } = startCounters({ staleWhileRevalidateMs: 60_000 });
+    await read(GOOD);
+    pass(11_000);
+    counters.purge(url);
+    assertEquals(await read({ outcome: "ok", body: "8" }), "miss 8 stale 200");
+  }
 });
 
 Deno.test("a count that was asked for before a purge reaches those who wait, but is not kept", async () => {
-  const { cache, asked, miss, purge } = counters();
-  const before = miss(A);
-  const other = miss("/comments/count?url=/b/");
-  assertEquals(purge("/a/"), 0);
-  const after = miss(A);
+  const { asked, cache, counters } = startCounters();
+  const before = counters.miss(A);
+  const other = counters.miss("/comments/count?url=/b/");
+  assertEquals(counters.purge("/a/"), 0);
+  const after = counters.miss(A);
   assertEquals(asked.length, 3);
   asked[0]?.answer({ outcome: "ok", body: "7" });
-  assertEquals((await before).entry, { value: "7", expiresAt: 0 });
+  assertEquals((await before).entry, { value: "7", expiresAt: 0, purged: true });
   asked[1]?.answer(GOOD);
   await other;
   assertEquals(cache.size, 1);
@@ -212,13 +278,24 @@ Deno.test("a count that was asked for before a purge reaches those who wait, but
 });
 
 Deno.test("a failure from before a purge does not keep anybody from the request after it", async () => {
-  const { asked, miss, purge } = counters();
-  miss(A);
-  purge();
-  const readers = [miss(A)];
+  const { asked, counters } = startCounters();
+  const before = counters.miss(A);
+  counters.purge();
   asked[0]?.answer(BAD);
-  await new Promise((resolve) => setTimeout(resolve));
-  readers.push(miss(A));
+  await before;
+  const reader = counters.miss(A);
   asked[1]?.answer(GOOD);
-  assertEquals((await Promise.all(readers)).map(({ result }) => result), ["miss", "miss"]);
+  assertEquals((await reader).result, "miss");
+});
+
+Deno.test("the oldest request to Stacosys has an age as long as it is not answered", async () => {
+  const { asked, counters, pass } = startCounters();
+  assertEquals(counters.oldestRequestMs, 0);
+  const first = counters.miss(A);
+  pass(3_000);
+  counters.miss("/b");
+  assertEquals(counters.oldestRequestMs, 3_000);
+  asked[0]?.answer(GOOD);
+  await first;
+  assertEquals(counters.oldestRequestMs, 0);
 });

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { createCounters } from "../upstream/counters.ts";
+import { Counters } from "../upstream/counters.ts";
 import { createMetrics } from "../admin/metrics.ts";
-import { createOutage } from "../upstream/outage.ts";
+import { Outage } from "../upstream/outage.ts";
 import { createProxy, type ProxyOptions } from "../proxy.ts";
 import { createScript } from "../blog/script.ts";
 import type { Answer } from "../upstream/stacosys.ts";
@@ -15,13 +15,13 @@ async function serve(options: Partial<ProxyOptions> = {}) {
   const now = () => clock.now;
   const asked: string[] = [];
   const cache = new Cache<string>({ ttlMs: 300_000, staleMs: 300_000, maxEntries: 2_000, now });
-  const outage = createOutage(() => {}, now);
+  const outage = new Outage(() => {});
   function ask(target: string): Promise<Answer> {
     asked.push(target);
     const bad: Answer = { outcome: "status", reason: "status 500", status: 500 };
     return Promise.resolve(target.includes("bad") ? bad : { outcome: "ok", body: '{"count":7}\n' });
   }
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
+  const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
   const { requests } = createMetrics();
   const script = await createScript();
   const handler = createProxy({ cache, counters, requests, paths: ["/comments/count"], script, now, ...options });
@@ -30,7 +30,7 @@ async function serve(options: Partial<ProxyOptions> = {}) {
     const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`, init);
     return { status: response.status, text: await response.text(), headers: response.headers };
   }
-  return { asked, cache, clock, requests, get, [Symbol.asyncDispose]: () => server.shutdown() };
+  return { port: server.addr.port, asked, cache, clock, requests, get, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
 const NOT_FOUND = {
@@ -181,7 +181,7 @@ Deno.test("with CacheControl, browsers may keep a count for what is left of its 
   assertEquals(await age(), "public, max-age=300");
   proxy.clock.now = 100_500;
   assertEquals(await age(), "public, max-age=199");
-  assertEquals(await age("/comments/count?url=/bad/"), null);
+  assertEquals(await age("/comments/count?url=/bad/"), "no-store");
   proxy.cache.set("/comments/count?url=/once-good-bad/", "7");
   proxy.clock.now = 500_000;
   assertEquals(await age("/comments/count?url=/once-good-bad/"), "public, max-age=0");
@@ -210,6 +210,7 @@ Deno.test("a page in one request: each count is the entry of its single request"
   });
   assertEquals(proxy.asked, [A, "/comments/count?token=T&url=%2Fb%2F"]);
   assertEquals(counts.headers.get("cache-status"), 'httpfastcache; fwd=partial; detail="1 hit, 1 miss"');
+  assertEquals(proxy.requests, { hit: 1, miss: 2, stale: 0, error: 0, rejected: 0 });
   await proxy.get("/comments/count?token=T&url=%2Fb%2F");
   assertEquals(proxy.asked.length, 2);
 });
@@ -225,7 +226,7 @@ Deno.test("ten known counts in one request ask Stacosys for nothing, and are tho
     assertEquals(JSON.parse(text), expected);
     assertEquals(headers.get("cache-status"), "httpfastcache; hit");
   }
-  assertEquals(proxy.requests.hit, 2);
+  assertEquals(proxy.requests.hit, 20);
   proxy.cache.set("/comments/count?token=T&url=/3/", '{"count":33}');
   assertEquals(JSON.parse((await proxy.get(page)).text).counts["/3/"], 33);
   assertEquals(proxy.asked, []);
@@ -245,10 +246,76 @@ Deno.test("a count of a page that cannot be had is null; when none can, the page
   assertEquals(plain(none), { ...NOT_FOUND, "access-control-allow-origin": "*" });
 });
 
+Deno.test("a count that is slow, stale or failed says so", async () => {
+  await using proxy = await serve({ cacheControl: true });
+  proxy.cache.set("/comments/count?url=/bad/", "7");
+  proxy.clock.now = 304_500;
+  const bad = async () => (await proxy.get("/comments/count?url=/bad/")).headers;
+  const stale = await bad();
+  assertEquals(stale.get("cache-status"), "httpfastcache; fwd=stale; fwd-status=500; ttl=-5; detail=stale-if-error");
+  assertEquals((await bad()).get("cache-status"), "httpfastcache; hit; ttl=-5; detail=stale-if-error");
+});
+
+Deno.test("a stale count has neither a positive ttl nor a max-age, also where the clock is set back", async () => {
+  await using proxy = await serve({ cacheControl: true });
+  proxy.clock.now = 86_400_000;
+  proxy.cache.set("/comments/count?url=/bad/", "7");
+  proxy.clock.now = 0;
+  for (const target of ["/comments/count?url=/bad/", "/comments/counts?url=/bad/"]) {
+    const { headers } = await proxy.get(target);
+    assertEquals(headers.get("cache-control"), "public, max-age=0");
+    assertEquals(/ttl=[1-9]/.test(headers.get("cache-status") ?? ""), false);
+  }
+});
+
+Deno.test("no cache keeps a refusal", async () => {
+  await using proxy = await serve();
+  for (
+    const [target, status] of [
+      ["/", 404],
+      ["/comments/count?url=/bad/", 404],
+      ["/comments/counts?url=/bad/", 404],
+      ["/comments/counts", 400],
+      [`${A}${"x".repeat(8_193)}`, 414],
+      [`/comments/counts?url=${"x".repeat(33_000)}`, 414],
+    ] as const
+  ) {
+    const answer = await proxy.get(target);
+    assertEquals([answer.status, answer.headers.get("cache-control")], [status, "no-store"], target);
+  }
+  assertEquals((await proxy.get("/", { method: "POST" })).headers.get("cache-control"), "no-store");
+});
+
+Deno.test("the path of a request is what its request line says, whatever its Host", async () => {
+  await using proxy = await serve();
+  for (
+    const [target, host] of [
+      ["/comments/count?url=/a/", "x/comments/count?url=/evil&y="],
+      ["/any", "a/comments/count?url=/V/&x="],
+      ["/comments/count?url=/a/", "a#b"],
+      ["/comments/count?url=/a/", "a@b"],
+    ]
+  ) {
+    assertEquals(await statusFor(proxy.port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n`), 400, host);
+  }
+  assertEquals([proxy.asked, proxy.cache.size], [[], 0]);
+  for (const host of ["blog.example.org:8101", "[::1]:8101", "a_b"]) {
+    assertEquals(await statusFor(proxy.port, `GET /comments/count HTTP/1.1\r\nHost: ${host}\r\n`), 200, host);
+  }
+});
+
+/** The status that a request gets, sent as it stands. */
+async function statusFor(port: number, head: string): Promise<number> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(new TextEncoder().encode(`${head}Connection: close\r\n\r\n`));
+  const answer = await new Response(connection.readable).text();
+  return Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1]);
+}
+
 Deno.test("a count of a page that is no number is null", async () => {
   await using proxy = await serve();
   proxy.cache.set("/comments/count?url=/a/", '{"count":"many"}');
-  proxy.cache.set("/comments/count?url=/b/", "null");
+  proxy.cache.set("/comments/count?url=/b/", '{"count":1e400}');
   assertEquals((await proxy.get("/comments/counts?url=/a/&url=/b/")).text, '{"counts":{"/a/":null,"/b/":null}}\n');
 });
 
@@ -300,5 +367,5 @@ Deno.test("the script for blogs is handed out, and not again to whoever has it",
   const etag = headers.get("etag") ?? "";
   const again = await proxy.get("/comments/counts.js", { headers: { "if-none-match": etag } });
   assertEquals([again.status, again.text, again.headers.get("etag")], [304, "", etag]);
-  assertEquals(proxy.requests.hit, 2);
+  assertEquals(proxy.requests.hit, 0);
 });

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import { assertEquals, assertLess } from "@std/assert";
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { Cache } from "../cache.ts";
 import { keepSnapshot } from "../service/snapshot.ts";
 import { makeFolder } from "./folder.ts";
@@ -7,9 +7,14 @@ import { until } from "./until.ts";
 
 const STACOSYS = "http://127.0.0.1:8100";
 
-function keep(cache: Cache<string>, folder: string, log: string[] = []) {
-  const options = { file: `${folder}/snapshot`, stacosys: STACOSYS };
-  return keepSnapshot(cache, options, () => true, (_, message) => log.push(message));
+function keep(
+  cache: Cache<string>,
+  folder: string,
+  log: string[] = [],
+  accepts = (_key: string, _body: string) => true,
+) {
+  const options = { file: `${folder}/snapshot`, stacosys: STACOSYS, accepts };
+  return keepSnapshot(cache, options, (_, message) => log.push(message));
 }
 
 Deno.test("what is saved is there again, with the same expiry", async () => {
@@ -25,17 +30,41 @@ Deno.test("what is saved is there again, with the same expiry", async () => {
   assertEquals(facts(again), facts(cache));
 });
 
-Deno.test("what a process left that was killed while it saved is removed, but nothing else", async () => {
+Deno.test("what a process left that was killed while it saved is replaced by the next save", async () => {
   await using folder = await makeFolder();
-  const old = new Date(Date.now() - 700_000);
-  for (const name of ["snapshot.12.tmp", "snapshot.old.tmp", "snapshot.12", "other.12.tmp"]) {
-    await Deno.writeTextFile(`${folder.path}/${name}`, "[");
-    await Deno.utime(`${folder.path}/${name}`, old, old);
-  }
-  await Deno.writeTextFile(`${folder.path}/snapshot.13.tmp`, "[");
-  keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), folder.path);
-  const left = Array.from(Deno.readDirSync(folder.path), ({ name }) => name);
-  assertEquals(left.sort(), ["other.12.tmp", "snapshot.12", "snapshot.13.tmp", "snapshot.old.tmp"]);
+  await Deno.writeTextFile(`${folder.path}/snapshot.tmp`, "[".repeat(1_000_000));
+  await keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), folder.path)();
+  assertEquals(Array.from(Deno.readDirSync(folder.path), ({ name }) => name), ["snapshot"]);
+  assertEquals((await Deno.readTextFile(`${folder.path}/snapshot`)).split("\n").length, 3);
+});
+
+Deno.test("rows that are no counts of ours are left out", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  for (const key of ["/ours", "/theirs"]) cache.set(key, "7");
+  await keep(cache, folder.path)();
+  const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  keep(again, folder.path, [], (key, body) => key === "/ours" && body === "7");
+  assertEquals(Array.from(again.entries(), ([key]) => key), ["/ours"]);
+});
+
+Deno.test("what is purged is over in the snapshot, too", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10 });
+  cache.set("/a", "7");
+  cache.expireAll();
+  await keep(cache, folder.path)();
+  const again = new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10 });
+  keep(again, folder.path);
+  assertEquals([again.get("/a"), again.getStale("/a")?.purged], [undefined, true]);
+});
+
+Deno.test("a folder that cannot be written to is told of at the start", async () => {
+  await using folder = await makeFolder();
+  const log: string[] = [];
+  keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), `${folder.path}/nowhere`, log);
+  assertEquals(log.length, 1);
+  assertMatch(log[0] ?? "", /^cannot save .*nowhere\/snapshot: No such file or directory/);
 });
 
 Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {

@@ -27,6 +27,15 @@ for (
     ["is empty", stand.empty, { outcome: "body", status: 200 }],
     ["is not UTF-8", stand.notUtf8, { outcome: "body", status: 200 }],
     ["is half an object", stand.halfJson, { outcome: "body", status: 200 }],
+    ["is a number", stand.body("1"), { outcome: "body", status: 200 }],
+    ["is null", stand.body("null"), { outcome: "body", status: 200 }],
+    ["is a list", stand.body("[1,2]"), { outcome: "body", status: 200 }],
+    ["has 30,000 brackets", stand.body("[".repeat(30_000) + "]".repeat(30_000)), { outcome: "body", status: 200 }],
+    ["counts -5", stand.body('{"count":-5}'), { outcome: "body", status: 200 }],
+    ["counts 7.5", stand.body('{"count":7.5}'), { outcome: "body", status: 200 }],
+    ["counts 1e400", stand.body('{"count":1e400}'), { outcome: "body", status: 200 }],
+    ["counts in a string", stand.body('{"count":"7"}'), { outcome: "body", status: 200 }],
+    ["counts 0 and says more", stand.body('{"count":0,"more":null}'), { outcome: "ok" }],
     ["has 50 MB", stand.fiftyMegabytes, { outcome: "body", status: 200 }],
     ["has chunks without end", stand.endlessChunks, { outcome: "body", status: 200 }],
     ["is a gzip bomb", stand.gzipBomb, { outcome: "body", status: 200 }],
@@ -92,7 +101,7 @@ Deno.test("64 KiB are read of a body, and not a byte more", async () => {
   await using stacosys = await stand.startStandIn();
   const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
   for (const [size, outcome] of [[65_536, "ok"], [65_537, "body"]] as const) {
-    stacosys.answer(stand.body("7".padStart(size)));
+    stacosys.answer(stand.body('{"count":7}'.padStart(size)));
     assertEquals((await ask(A)).outcome, outcome);
   }
 });

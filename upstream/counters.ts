@@ -1,6 +1,6 @@
 /**
  * What happens when a count is not in the cache, or no longer fresh: one request to Stacosys however many readers
- * wait, and the last good answer if that request fails.
+ * wait (single-flight), and the last good count if that request fails or is slow.
  *
  * @module
  */
@@ -15,136 +15,185 @@ export interface CountersOptions {
   /** Keeps the bodies of good answers, by target. */
   readonly cache: Cache<string>;
   readonly ask: Ask;
-  readonly outage: Outage;
-  /** How long an expired counter is served while it is fetched anew. */
+  readonly outage: Pick<Outage, "countServed">;
+  /** How long an expired count is served while it is fetched anew. */
   readonly staleWhileRevalidateMs: number;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
+  /** A clock that nobody sets; `performance.now` by default. */
+  readonly monotonic?: () => number;
+  /** Resolves after so many milliseconds; by a timer, by default. */
+  readonly sleep?: (ms: number) => Promise<undefined>;
 }
 
 /** How a request of a reader ended. */
 export type Result = "hit" | "miss" | "stale" | "error" | "rejected";
 
-/** What a reader gets. */
+/** What a reader gets, and why. */
 export interface Lookup {
   readonly result: Exclude<Result, "hit">;
   /** The count, fresh or stale; none if it could not be had. */
-  readonly entry?: Entry<string>;
-  /** How this came about: the parameters of a `Cache-Status` (RFC 9211). */
-  readonly cacheStatus: string;
+  readonly entry?: Entry<string> | undefined;
+  /** The request to Stacosys that the reader waited for, if he waited for one. */
+  readonly forward?: Forward;
+  /** Why he got a stale count, or none without a request to Stacosys. */
+  readonly detail?: "stale-while-revalidate" | "stale-if-error" | "slow" | "breathing-space" | "too-long";
+}
+
+/** A request to Stacosys that a reader waited for. */
+export interface Forward {
+  /** Whether a stale count was known before. */
+  readonly why: "uri-miss" | "stale";
+  /** The status of the answer, if it came in time and had one. */
+  readonly status?: number | undefined;
+  /** Whether another reader had sent it already. */
+  readonly collapsed: boolean;
 }
 
 /** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
 const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
- * How many requests to Stacosys there may be, most of them waiting for their turn, and how many failures are remembered.
+ * How many requests to Stacosys there may be, most of them waiting for the semaphore, and how many failures are remembered.
  * Flask answers some 700 a second, so that more would wait in vain; and a thousand readers, each with a batch of a hundred
  * made-up counts, took 480 MB.
  */
-const MAX_FLIGHTS = 5_000;
+const MAX_IN_FLIGHT = 5_000;
 
-/** How long Stacosys is left in peace about a key after it failed to answer. */
+/** How long Stacosys is not asked for a count again after it failed to give it. */
 const BREATHING_SPACE_MS = 1_000;
 
-/** How long a Stacosys that is known to be failing is waited for by readers whose count is known, all together. */
+/** Readers with a known count wait at most this long for a fresh one, counted from the start of the shared request. */
 const PATIENCE_MS = 1_000;
 
-/** A request to Stacosys that is under way. */
-interface Flight {
-  readonly since: number;
-  readonly landing: Promise<Entry<string> | Bad>;
+/** A request to Stacosys that all readers of a count share. */
+interface Request {
+  readonly sentAt: number;
+  readonly answer: Promise<Entry<string> | Bad>;
+  /** The answer, or nothing once patience is over: for readers with a known count. One timer serves them all. */
+  answerInTime?: Promise<Entry<string> | Bad | undefined>;
 }
 
-/** The counts that the cache has not, and those that it should not have any longer. */
-export interface Counters {
-  /** Gets the count of `target` where the cache has no fresh one. Never rejects. */
-  miss(target: string): Promise<Lookup>;
-  /** Removes the counts of an article, or all of them, and returns how many they were. */
-  purge(url?: string): number;
-}
+/** The counts that the cache has not, and those that it should not call fresh any longer. */
+export class Counters {
+  readonly #cache: Cache<string>;
+  readonly #ask: Ask;
+  readonly #outage: Pick<Outage, "countServed">;
+  readonly #staleWhileRevalidateMs: number;
+  readonly #now: () => number;
+  readonly #monotonic: () => number;
+  readonly #sleep: (ms: number) => Promise<undefined>;
+  readonly #inFlight = new Map<string, Request>();
+  /** What Stacosys failed to give a moment ago. */
+  readonly #failures: Cache<true>;
 
-/** Returns the {@linkcode Counters} of a cache and a Stacosys. */
-export function createCounters(options: CountersOptions): Counters {
-  const { cache, ask, outage, staleWhileRevalidateMs, now = Date.now } = options;
-  const flights = new Map<string, Flight>();
-  const failures = new Cache<true>({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_FLIGHTS, now });
-
-  return { miss, purge };
-
-  async function miss(target: string): Promise<Lookup> {
-    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", cacheStatus: "detail=too-long" };
-    const known = cache.getStale(target);
-    const flying = flights.get(target);
-    const mayAsk = flights.size < MAX_FLIGHTS && failures.get(target) === undefined;
-    if (flying === undefined && !mayAsk) return failed(known);
-
-    const forward = known === undefined ? "fwd=uri-miss" : "fwd=stale";
-    const { since, landing } = flying ?? fly(target);
-    const overdueMs = now() - (known?.expiresAt ?? -Infinity);
-    if (known !== undefined && overdueMs >= 0 && overdueMs < staleWhileRevalidateMs) {
-      return { result: "stale", entry: known, cacheStatus: `hit; ${age(known)}; detail=stale-while-revalidate` };
-    }
-
-    const impatient = known !== undefined && outage.stacosys === "down";
-    const landed = impatient ? await within(Math.max(0, since + PATIENCE_MS - now()), landing) : await landing;
-    if (landed !== undefined && "value" in landed) {
-      const collapsed = flying === undefined ? "" : "; collapsed";
-      return { result: "miss", entry: landed, cacheStatus: `${forward}; fwd-status=200; stored${collapsed}` };
-    }
-    return failed(known, landed?.status === undefined ? forward : `${forward}; fwd-status=${landed.status}`);
+  constructor(options: CountersOptions) {
+    const { cache, ask, outage, staleWhileRevalidateMs } = options;
+    const { now = Date.now, monotonic = () => performance.now(), sleep = sleepByTimer } = options;
+    this.#cache = cache;
+    this.#ask = ask;
+    this.#outage = outage;
+    this.#staleWhileRevalidateMs = staleWhileRevalidateMs;
+    this.#now = now;
+    this.#monotonic = monotonic;
+    this.#sleep = sleep;
+    this.#failures = new Cache({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_IN_FLIGHT, now: monotonic });
   }
 
-  function purge(url?: string): number {
-    const belongs = (target: string) => url === undefined || articleOf(target) === url;
-    // What is under way may be a count from before the purge; those who wait get it, but it is not kept.
-    for (const target of flights.keys()) if (belongs(target)) flights.delete(target);
-    let purged = 0;
-    for (const [target] of cache.entries()) if (belongs(target) && cache.delete(target)) purged++;
-    return purged;
+  /** How old the oldest unanswered request to Stacosys is, in milliseconds; 0 if there is none. */
+  get oldestRequestMs(): number {
+    const [oldest] = this.#inFlight.values();
+    return oldest === undefined ? 0 : this.#monotonic() - oldest.sentAt;
+  }
+
+  /** Gets the count of `target` where the cache has no fresh one: at once if nobody has to wait. Never rejects. */
+  miss(target: string): Lookup | Promise<Lookup> {
+    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", detail: "too-long" };
+    const known = this.#cache.getStale(target);
+    const shared = this.#inFlight.get(target);
+    if (shared === undefined && !this.#mayAsk(target)) {
+      return this.#failed(known, { detail: known === undefined ? "breathing-space" : "stale-if-error" });
+    }
+    const request = shared ?? this.#send(target);
+    const collapsed = shared !== undefined;
+    if (known === undefined) return this.#waitForUnknown(request, collapsed);
+    if (this.#mayRevalidate(known)) return { result: "stale", entry: known, detail: "stale-while-revalidate" };
+    if (this.#monotonic() - request.sentAt >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
+    return this.#waitForKnown(known, request, collapsed);
+  }
+
+  /**
+   * Expires the counts of the article with this url, and of the whole site, or all counts if there is no url: the next
+   * reader waits for a new one, and gets the old one only if Stacosys fails or is slow.
+   *
+   * @returns how many they were.
+   */
+  purge(url?: string): number {
+    if (url === undefined) {
+      this.#inFlight.clear();
+      this.#cache.expireAll();
+      return this.#cache.size;
+    }
+    const belongs = (target: string) => [url, null].includes(articleOf(target));
+    // What is under way may be the count from before. Those who wait get it, but it is not kept.
+    for (const target of this.#inFlight.keys()) if (belongs(target)) this.#inFlight.delete(target);
+    const targets = [...this.#cache.entries()].map(([target]) => target).filter(belongs);
+    for (const target of targets) this.#cache.expire(target);
+    return targets.length;
+  }
+
+  #mayAsk(target: string): boolean {
+    return this.#inFlight.size < MAX_IN_FLIGHT && this.#failures.get(target) === undefined;
+  }
+
+  /** A purge is a promise that the next reader gets the new count, so what was purged is not served while it comes. */
+  #mayRevalidate({ expiresAt, purged }: Entry<string>): boolean {
+    const overdueMs = this.#now() - expiresAt;
+    return !purged && overdueMs >= 0 && overdueMs < this.#staleWhileRevalidateMs;
+  }
+
+  async #waitForUnknown(request: Request, collapsed: boolean): Promise<Lookup> {
+    return this.#answered(undefined, await request.answer, collapsed);
+  }
+
+  async #waitForKnown(known: Entry<string>, request: Request, collapsed: boolean): Promise<Lookup> {
+    request.answerInTime ??= Promise.race([request.answer, this.#sleep(PATIENCE_MS)]);
+    const answer = await request.answerInTime;
+    if (answer !== undefined) return this.#answered(known, answer, collapsed);
+    return this.#failed(known, { forward: { why: "stale", collapsed }, detail: "slow" });
+  }
+
+  #answered(known: Entry<string> | undefined, answer: Entry<string> | Bad, collapsed: boolean): Lookup {
+    const why = known === undefined ? "uri-miss" : "stale";
+    if ("value" in answer) return { result: "miss", entry: answer, forward: { why, status: 200, collapsed } };
+    const forward = { why, status: answer.status, collapsed } as const;
+    return this.#failed(known, known === undefined ? { forward } : { forward, detail: "stale-if-error" });
+  }
+
+  /** The last good count, or none. */
+  #failed(known: Entry<string> | undefined, why: Pick<Lookup, "forward" | "detail">): Lookup {
+    const result = known === undefined ? "error" : "stale";
+    this.#outage.countServed(result);
+    return { result, entry: known, ...why };
   }
 
   /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
-  function fly(target: string): Flight {
-    const landing = ask(target).then((answer) => {
-      const purged = flights.get(target) !== flight;
-      if (!purged) flights.delete(target);
-      if (answer.outcome === "ok") {
-        return purged ? { value: answer.body, expiresAt: now() } : cache.set(target, answer.body);
+  #send(target: string): Request {
+    const answer = this.#ask(target).then((answer) => {
+      const purged = this.#inFlight.get(target) !== request;
+      if (!purged) this.#inFlight.delete(target);
+      if (answer.outcome !== "ok") {
+        if (!purged) this.#failures.set(target, true);
+        return answer;
       }
-      failures.set(target, true);
-      return answer;
+      return purged ? { value: answer.body, expiresAt: this.#now(), purged } : this.#cache.set(target, answer.body);
     });
-    const flight: Flight = { since: now(), landing };
-    flights.set(target, flight);
-    return flight;
-  }
-
-  /** The last good answer, or none; `forward` tells of the request that failed, if there was one. */
-  function failed(known: Entry<string> | undefined, forward?: string): Lookup {
-    if (known === undefined) {
-      outage.felt("error");
-      return { result: "error", cacheStatus: forward ?? "detail=breathing-space" };
-    }
-    outage.felt("stale");
-    return { result: "stale", entry: known, cacheStatus: `${forward ?? "hit"}; ${age(known)}; detail=stale-if-error` };
-  }
-
-  /** A negative time to live is how `Cache-Status` says stale. */
-  function age(entry: Entry<string>): string {
-    return `ttl=${Math.floor((entry.expiresAt - now()) / 1000)}`;
+    const request: Request = { sentAt: this.#monotonic(), answer };
+    this.#inFlight.set(target, request);
+    return request;
   }
 }
 
-/** Resolves as `promise` does, or to nothing after `ms` milliseconds. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function sleepByTimer(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }

@@ -1,52 +1,45 @@
 /**
- * Who may go, and who waits.
+ * A limit to how many do something at once.
  *
  * @module
  */
 
-/** So many callers at a time, first come, first served. */
-export interface Turns {
-  /** Takes a turn if one is free, and tells whether it did. */
-  takeFree(): boolean;
-  /** Resolves to true when it is the caller's turn, to false when `signal` aborts first. */
-  take(signal: AbortSignal): boolean | Promise<boolean>;
-  /** Ends the caller's turn, and gives it to the next. */
-  pass(): void;
-}
+/** Lets so many callers in at a time; the others wait, first come, first served. */
+export class Semaphore {
+  #free: number;
+  readonly #waiting = new Set<() => void>();
 
-/** Returns {@linkcode Turns} for `atOnce` callers at a time. */
-export function createTurns(atOnce: number): Turns {
-  let free = atOnce;
-  const waiting = new Set<() => void>();
-  return { takeFree, take, pass };
-
-  function takeFree(): boolean {
-    if (free === 0) return false;
-    free--;
-    return true;
+  constructor(atOnce: number) {
+    this.#free = atOnce;
   }
 
-  function take(signal: AbortSignal): boolean | Promise<boolean> {
-    return takeFree() || new Promise((resolve) => {
-      function go(): void {
+  /** Resolves to true when the caller is let in, to false when `signal` aborts first. Who was let in calls `release`. */
+  acquire(signal: AbortSignal): boolean | Promise<boolean> {
+    if (this.#free > 0) {
+      this.#free--;
+      return true;
+    }
+    return new Promise((resolve) => {
+      const enter = () => {
         signal.removeEventListener("abort", giveUp);
         resolve(true);
-      }
-      function giveUp(): void {
-        waiting.delete(go);
+      };
+      const giveUp = () => {
+        this.#waiting.delete(enter);
         resolve(false);
-      }
-      waiting.add(go);
+      };
+      this.#waiting.add(enter);
       signal.addEventListener("abort", giveUp);
     });
   }
 
-  function pass(): void {
-    const [next] = waiting;
+  /** Lets the next one in. */
+  release(): void {
+    const [next] = this.#waiting;
     if (next === undefined) {
-      free++;
+      this.#free++;
     } else {
-      waiting.delete(next);
+      this.#waiting.delete(next);
       next();
     }
   }

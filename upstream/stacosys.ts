@@ -5,10 +5,10 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { resendLost } from "./lost.ts";
-import { createTurns } from "./semaphore.ts";
+import { countOf } from "./count.ts";
+import { Semaphore } from "./semaphore.ts";
 
-/** What Stacosys said: a body that is JSON, or why there is none. */
+/** What Stacosys said: a body that holds a count, or why there is none. */
 export type Answer = Good | Bad;
 
 /** An answer that may be kept and passed on. */
@@ -36,17 +36,17 @@ export type Ask = (target: string) => Promise<Answer>;
 export interface StacosysOptions {
   /** Its URL, without a slash at the end. */
   readonly url: string;
-  /** How long an answer may take, its body and the wait for a turn included, in milliseconds. */
+  /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /** A counter has some 12 bytes; anything longer than this is none. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** What all but strange answers fit into. */
+/** Every count fits into this. */
 const FIRST_BODY_BYTES = 256;
 
-/** Flask's own server answers one request at a time; more at once would only queue there, out of our sight. */
+/** Flask's own server answers one request at a time. More at once would queue there, where nobody can drop them. */
 const MAX_AT_ONCE = 64;
 
 /** As Go's client has it: the tenth is not followed. */
@@ -54,6 +54,15 @@ const MAX_REDIRECTS = 10;
 
 /** Timers count in 32 bits; a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** What is asked directly, whatever proxy the environment names. Go leaves these out too. */
+const LOOPBACK = "localhost,127.0.0.0/8,::1";
+
+/** Keeps a proxy that the environment names from standing between this machine and itself. Call it before any `fetch`. */
+export function bypassProxy(): void {
+  const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
+  Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
+}
 
 /**
  * Returns a function that asks the Stacosys at `url`.
@@ -63,52 +72,53 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
  */
 export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
-  const { host } = new URL(url);
-  const turns = createTurns(MAX_AT_ONCE);
-  const send = resendLost(exchange, ({ outcome }) => outcome === "ok", turns);
+  const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
 
   return async function ask(target) {
-    const limit = createLimit(timeoutMs);
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
-      if (!await turns.take(limit.signal)) {
-        return { outcome: "timeout", reason: `no turn among ${MAX_AT_ONCE} ${inTime}` };
+      if (!await semaphore.acquire(limit.signal)) {
+        return { outcome: "timeout", reason: `${MAX_AT_ONCE} other requests were not answered ${inTime}` };
       }
       try {
-        return await send(target, limit);
+        return await exchange(client, url, target, limit.signal);
       } finally {
-        turns.pass();
+        semaphore.release();
       }
     } catch (error) {
-      if (limit.over) return { outcome: "timeout", reason: `no answer ${inTime}` };
+      if (limit.signal.aborted) return { outcome: "timeout", reason: `no answer ${inTime}` };
       return { outcome: "network", reason: innermost(error) };
     } finally {
-      limit.lift();
+      clearTimeout(timer);
     }
   };
+}
 
-  async function exchange(target: string, signal: AbortSignal): Promise<Answer> {
-    let location = url + target;
-    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
-      const response = await fetch(location, {
-        client,
-        signal,
-        redirect: "manual",
-        headers: { accept: "application/json", "user-agent": "httpfastcache" },
-      });
-      const { status } = response;
-      if (status === STATUS_CODE.OK) return await readBody(response);
-      await response.body?.cancel();
-      const to = response.headers.get("location");
-      if (status < 300 || status > 399 || to === null) {
-        return { outcome: "status", reason: `status ${status}`, status };
-      }
-      const next = URL.parse(to, location);
-      if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
-      location = next.href;
+/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when `signal` aborts. */
+async function exchange(client: Deno.HttpClient, url: string, target: string, signal: AbortSignal): Promise<Answer> {
+  const { host } = new URL(url);
+  let location = url + target;
+  for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
+    const response = await fetch(location, {
+      client,
+      signal,
+      redirect: "manual",
+      headers: { accept: "application/json", "user-agent": "httpfastcache" },
+    });
+    const { status } = response;
+    if (status === STATUS_CODE.OK) return await readBody(response);
+    await response.body?.cancel();
+    const to = response.headers.get("location");
+    if (status < 300 || status > 399 || to === null) {
+      return { outcome: "status", reason: `status ${status}`, status };
     }
-    return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
+    const next = URL.parse(to, location);
+    if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
+    location = next.href;
   }
+  return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
 }
 
 /** Reads into one buffer that grows: Deno takes 64 KiB for each chunk, and there may be 60,000 chunks of a byte. */
@@ -130,37 +140,11 @@ async function readBody(response: Response): Promise<Answer> {
   }
   try {
     const body = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, size));
-    JSON.parse(body);
-    return { outcome: "ok", body };
+    if (countOf(body) !== undefined) return { outcome: "ok", body };
   } catch {
-    return { outcome: "body", reason: "a body that is not JSON", status };
+    // It is not UTF-8, and so no count.
   }
-}
-
-/** Starts a time limit. */
-function createLimit(ms: number) {
-  let controller = new AbortController();
-  let over = false;
-  const timer = setTimeout(() => {
-    over = true;
-    controller.abort();
-  }, Math.min(ms, LONGEST_TIMER_MS));
-  return {
-    get signal() {
-      return controller.signal;
-    },
-    get over() {
-      return over;
-    },
-    renew() {
-      controller.abort();
-      controller = new AbortController();
-      if (over) controller.abort();
-    },
-    lift() {
-      clearTimeout(timer);
-    },
-  };
+  return { outcome: "body", reason: "a body that is no count", status };
 }
 
 /** The cause at the bottom says what happened; what wraps it says only that something did. */

@@ -7,9 +7,9 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { createAdmin } from "../../admin/admin.ts";
 import { Cache } from "../../cache.ts";
-import { createCounters } from "../../upstream/counters.ts";
+import { Counters } from "../../upstream/counters.ts";
 import { createMetrics } from "../../admin/metrics.ts";
-import { createOutage } from "../../upstream/outage.ts";
+import { Outage } from "../../upstream/outage.ts";
 import { createProxy } from "../../proxy.ts";
 import { createScript } from "../../blog/script.ts";
 import type { Answer } from "../../upstream/stacosys.ts";
@@ -30,18 +30,18 @@ async function serve({ maxEntries = 100 } = {}) {
   const now = () => clock.now;
   const cache = new Cache<string>({ ttlMs: 60_000, staleMs: 600_000, maxEntries, now });
   const metrics = createMetrics();
-  const outage = createOutage(() => {}, now);
+  const outage = new Outage(() => {}, now);
   function ask(target: string): Promise<Answer> {
     metrics.answered(stacosys.answer, stacosys.seconds);
-    outage.answered(target, stacosys.answer);
+    outage.answered(target, stacosys.answer, stacosys.seconds * 1000);
     return Promise.resolve(stacosys.answer);
   }
-  const counters = createCounters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
+  const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs: 0, now, monotonic: now });
   const { requests } = metrics;
   const proxy = createProxy({ cache, counters, requests, paths: ["/comments/count"], script: await createScript() });
   const options = { hostname: "127.0.0.1", port: 0, onListen: () => {} };
   const readers = Deno.serve(options, proxy);
-  const owner = Deno.serve(options, createAdmin({ cache, counters, metrics, outage, now }));
+  const owner = Deno.serve(options, createAdmin({ cache, counters, metrics, outage, monotonic: now }));
   const { port } = owner.addr;
   const read = async (path: string) => await received(await fetch(`http://127.0.0.1:${readers.addr.port}${path}`));
   const own = async (method: string, path: string, headers = {}) =>
@@ -67,7 +67,14 @@ async function serve({ maxEntries = 100 } = {}) {
 Deno.test("health tells of the service, and of Stacosys as its last answer was", async () => {
   await using service = await serve();
   const { health, count, clock, stacosys } = service;
-  const well = { status: "ok", uptimeSeconds: 0, entries: 0, stacosys: "unknown", lastError: null, lastErrorAt: null };
+  const well = {
+    status: "ok",
+    uptimeSeconds: 0,
+    entries: 0,
+    stacosys: "unknown",
+    lastError: null,
+    lastErrorSeconds: null,
+  };
   assertEquals(await health(), well);
 
   await count("/a/");
@@ -76,7 +83,7 @@ Deno.test("health tells of the service, and of Stacosys as its last answer was",
   clock.now += 90_000;
   stacosys.answer = BAD;
   await count("/b/");
-  const failed = { lastError: "status 500", lastErrorAt: "2026-01-01T00:01:30.000Z" };
+  const failed = { lastError: "status 500", lastErrorSeconds: 0 };
   assertEquals(await health(), { ...well, uptimeSeconds: 90, entries: 1, stacosys: "down", ...failed });
 
   stacosys.answer = GOOD;

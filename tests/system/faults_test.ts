@@ -15,9 +15,9 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { Cache } from "../../cache.ts";
-import { createCounters } from "../../upstream/counters.ts";
+import { Counters } from "../../upstream/counters.ts";
 import { createMetrics } from "../../admin/metrics.ts";
-import { createOutage } from "../../upstream/outage.ts";
+import { Outage } from "../../upstream/outage.ts";
 import { createProxy } from "../../proxy.ts";
 import { createStacosys } from "../../upstream/stacosys.ts";
 import { canTellMemory, memoryOf } from "./memory.ts";
@@ -417,12 +417,13 @@ function serviceFor(
   const cache = new Cache<string>({ ttlMs, staleMs, maxEntries: 1_000, now });
   const proxy = createProxy({
     cache,
-    counters: createCounters({
+    counters: new Counters({
       cache,
       ask: createStacosys({ url: stacosys.url, timeoutMs }),
-      outage: createOutage(() => {}, now),
+      outage: new Outage(() => {}, now),
       staleWhileRevalidateMs,
       now,
+      monotonic: now,
     }),
     requests: createMetrics().requests,
     paths: ["/comments/count"],

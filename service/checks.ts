@@ -1,0 +1,138 @@
+/**
+ * What a value of the configuration file must be, and what people are told if it is something else.
+ *
+ * @module
+ */
+
+/** An address to listen on. */
+export interface Address {
+  readonly hostname: string | undefined;
+  readonly port: number;
+}
+
+/** One value of the file, and whom to tell about it. */
+export interface Setting {
+  readonly given: unknown;
+  /** Reports what the value, or `got` as a part of it, should have been. */
+  fault(expected: string, got?: unknown): undefined;
+  warn(text: string): void;
+}
+
+/** Makes of a value what the program works with, or reports a fault. */
+export type Check<T> = (setting: Setting) => T | undefined;
+
+export function address({ given, fault }: Setting): Address | undefined {
+  const expected = '"host:port" or ":port" with a port from 1 to 65535';
+  if (typeof given !== "string") return fault(expected);
+  const [, v6, name = "", digits] = /^(?:\[([\da-f:.]+)\]|([\w.-]*)):(\d{1,5})$/i.exec(given) ?? [];
+  const port = Number(digits);
+  const host = v6 === undefined ? name : `[${v6}]`;
+  if (!(port >= 1 && port <= 65535) || !URL.canParse(`http://${host || "localhost"}`)) return fault(expected);
+  return { hostname: (v6 ?? name) || undefined, port };
+}
+
+export function loopbackAddress(setting: Setting): Address | undefined {
+  const fault = () => setting.fault('"127.0.0.1:port" or another loopback address');
+  const found = address({ ...setting, fault });
+  if (found === undefined || isLoopback(found.hostname ?? "")) return found;
+  return fault();
+}
+
+/** Whether a host is this machine, and reached from nowhere else. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+export function stacosysUrl({ given, fault }: Setting): string | undefined {
+  const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
+  if (typeof given !== "string") return fault(expected);
+  const url = URL.parse(given);
+  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) return fault(expected);
+  return url.href.replace(/\/+$/, "");
+}
+
+/** Whether a URL leads to a listener at `address`. */
+export function isAt(url: string, { hostname, port }: Address): boolean {
+  const there = new URL(url);
+  const host = there.hostname.replace(/^\[|\]$/g, "");
+  const samePort = Number(there.port || (there.protocol === "https:" ? 443 : 80)) === port;
+  const isAny = hostname === undefined || hostname === "0.0.0.0" || hostname === "::";
+  return samePort && (host === hostname || isLoopback(host) && (isAny || isLoopback(hostname)));
+}
+
+export function corsOrigin({ given, fault, warn }: Setting): string | string[] | undefined {
+  // The Go program took an empty name and sent an empty header, which to a browser is none.
+  if (given === "" || given === null) return undefined;
+  if (given === "*") return given;
+  if (typeof given === "string") return origin(given, '"*" or an origin');
+  if (!Array.isArray(given) || given.length === 0) return fault('"*", an origin or a list of origins');
+  return given.map((item) => origin(item, "an origin")).filter((item) => item !== undefined);
+
+  function origin(value: unknown, expected: string): string | undefined {
+    const withScheme = String(value).replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://");
+    const url = URL.parse(withScheme);
+    if (typeof value === "string" && url !== null && /^[!-+\--~\u00a1-\uffff]+$/.test(value) && value !== "*") {
+      // What is not ASCII browsers send in its other form, and as a header it could not be sent at all.
+      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, value);
+      if (value.includes("*")) {
+        warn(
+          `no browser calls itself ${inWords(value)}, so none will show the counters; write each origin, or "*" alone`,
+        );
+      } else if (value !== url.origin && value !== "null") {
+        warn(`no browser calls itself ${inWords(value)}, so none will show the counters; write ${inWords(url.origin)}`);
+      }
+      return value;
+    }
+    return fault(`${expected} such as "https://blog.example.org"`, value);
+  }
+}
+
+export function paths({ given, fault }: Setting): string[] | undefined {
+  const expected = 'a list of paths such as ["/comments/count"]';
+  if (!Array.isArray(given) || given.length === 0) return fault(expected);
+  return given.map(path).filter((item) => item !== undefined);
+
+  function path(value: unknown): string | undefined {
+    if (typeof value === "string" && /^\/[!-~]*$/.test(value) && !/[?#]/.test(value)) return value;
+    return fault(expected, value);
+  }
+}
+
+/** Thirty years; anything longer is a slip, and no clock need be able to count it. */
+const LONGEST_SECONDS = 1e9;
+
+/** With more, readers would have to wait while the cache's `Map` grows: 10 ms at this size. */
+const MOST_ENTRIES = 100_000;
+
+export function duration({ given, fault }: Setting): number | undefined {
+  if (typeof given === "number" && given > 0 && given <= LONGEST_SECONDS) return given * 1000;
+  return fault(`a number of seconds greater than 0, up to ${LONGEST_SECONDS}`);
+}
+
+export function durationOrNone(setting: Setting): number | undefined {
+  if (setting.given === 0) return 0;
+  return duration({ ...setting, fault: () => setting.fault(`a number of seconds from 0 to ${LONGEST_SECONDS}`) });
+}
+
+export function entries({ given, fault, warn }: Setting): number | undefined {
+  if (typeof given !== "number" || !Number.isSafeInteger(given) || given < 1) {
+    return fault(`a whole number from 1 to ${MOST_ENTRIES}`);
+  }
+  if (given > MOST_ENTRIES) warn(`counts as ${MOST_ENTRIES}, the most there can be`);
+  return Math.min(given, MOST_ENTRIES);
+}
+
+export function fileName({ given, fault }: Setting): string | undefined {
+  return typeof given === "string" && given !== "" && !given.includes("\0") ? given : fault("a file name");
+}
+
+export function flag({ given, fault }: Setting): boolean | undefined {
+  return typeof given === "boolean" ? given : fault("true or false");
+}
+
+/** A value as a fault names it. */
+export function inWords(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value);
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+}

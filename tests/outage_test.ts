@@ -1,0 +1,110 @@
+import { assertEquals } from "@std/assert";
+import { Outage } from "../upstream/outage.ts";
+import type { Answer } from "../upstream/stacosys.ts";
+
+const GOOD: Answer = { outcome: "ok", body: "7" };
+const TIMEOUT: Answer = { outcome: "timeout", reason: "no answer within 10 s" };
+const REFUSED: Answer = { outcome: "network", reason: "Connection refused (os error 111)" };
+
+function status(status: number): Answer {
+  return { outcome: "status", reason: `status ${status}`, status };
+}
+
+function startOutage() {
+  const clock = { now: 0 };
+  const lines: string[] = [];
+  const outage = new Outage(
+    (level, text, always) => lines.push(`${always ?? ""} ${level} ${text}`.trim()),
+    () => clock.now,
+  );
+  /** Takes note of an answer that came at a second. */
+  function answered(atSeconds: number, target: string, answer: Answer, tookSeconds = 0): void {
+    clock.now = atSeconds * 1000;
+    outage.answered(target, answer, tookSeconds * 1000);
+  }
+  return { clock, lines, outage, answered };
+}
+
+Deno.test("an outage is one line when it begins and one when it ends, whatever lies between", () => {
+  const { answered, lines, outage } = startOutage();
+  assertEquals([outage.stacosys, outage.lastFailure], ["unknown", undefined]);
+  answered(0, "/a", GOOD);
+  assertEquals([outage.stacosys, lines], ["up", []]);
+  answered(1, "/a", REFUSED);
+  outage.countServed("stale");
+  outage.countServed("error");
+  answered(2, "/b", REFUSED);
+  outage.countServed("stale");
+  for (let i = 3; i < 13; i++) answered(i, "/c", REFUSED);
+  assertEquals([outage.stacosys, outage.since], ["down", 1_000]);
+  assertEquals(outage.lastFailure, { target: "/c", reason: "Connection refused (os error 111)", at: 12_000 });
+  answered(13.5, "/b", GOOD);
+  answered(14, "/a", GOOD);
+  assertEquals([outage.stacosys, outage.since, outage.lastGoodAt], ["up", 13_500, 14_000]);
+  assertEquals(lines, [
+    "always warning Stacosys fails: Connection refused (os error 111), asked for /b",
+    "always info Stacosys is back after 12.5 s; meanwhile 2 requests were answered with a stale count and 1 with none",
+  ]);
+});
+
+Deno.test("failures with good answers between them are no outage", () => {
+  const { answered, lines, outage } = startOutage();
+  for (let i = 0; i < 1_000; i++) {
+    answered(i, "/right", GOOD);
+    answered(i + 0.3, "/500", status(500));
+    answered(i + 0.6, "/reset", REFUSED);
+    answered(i + 0.9, "/hangs", TIMEOUT, 10);
+  }
+  assertEquals([outage.stacosys, lines], ["up", []]);
+});
+
+Deno.test("one failure is no outage, however long nobody asks", () => {
+  const { answered, lines } = startOutage();
+  answered(0, "/a", GOOD);
+  answered(3_600, "/a", REFUSED);
+  answered(7_200, "/a", GOOD);
+  assertEquals(lines, []);
+});
+
+Deno.test("requests that were never answered are an outage since they were sent", () => {
+  const { answered, lines, outage } = startOutage();
+  answered(0, "/a", GOOD);
+  answered(15, "/a", TIMEOUT, 10);
+  answered(15, "/b", TIMEOUT, 10);
+  assertEquals([lines.length, outage.since], [1, 5_000]);
+});
+
+Deno.test("a url that is refused is told of once, and is no outage", () => {
+  const { answered, lines, outage } = startOutage();
+  answered(0, "/a", GOOD);
+  for (let i = 1; i < 100; i++) answered(i, "/gone", status(404));
+  assertEquals([outage.stacosys, lines], ["up", ["warning Stacosys refuses /gone: status 404"]]);
+});
+
+Deno.test("when all urls are refused that were good before, that is an outage", () => {
+  const { answered, outage } = startOutage();
+  answered(0, "/a", GOOD);
+  answered(1, "/a", status(404));
+  answered(3, "/b", status(404));
+  assertEquals(outage.stacosys, "down");
+});
+
+Deno.test("as long as there was no good answer, a refusal says that Paths may be wrong, and is no outage", () => {
+  const { answered, lines, outage } = startOutage();
+  for (let i = 0; i < 10; i++) for (const url of ["/a", "/b"]) answered(i, url, status(404));
+  assertEquals(outage.stacosys, "unknown");
+  assertEquals(lines, [
+    "warning Stacosys refuses /a: status 404; Paths may be wrong for this Stacosys",
+    "warning Stacosys refuses /b: status 404; Paths may be wrong for this Stacosys",
+  ]);
+});
+
+Deno.test("what others have written is told in 200 characters", () => {
+  const { answered, lines } = startOutage();
+  const long = `/${"x".repeat(8_000)}`;
+  answered(0, long, { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
+  answered(1, long, { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
+  assertEquals(lines, [
+    `always warning Stacosys fails: a redirect to ${"y".repeat(185)}…, asked for /${"x".repeat(198)}…`,
+  ]);
+});
