@@ -17,6 +17,7 @@ import { createLog, hidePasswords, type Log, reason, survive } from "./service/l
 import { Shutdown } from "./service/shutdown.ts";
 import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
+import { lookAt, Watch } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { Outage } from "./upstream/outage.ts";
@@ -55,24 +56,27 @@ export async function main(args: readonly string[]): Promise<void> {
   const metrics = createMetrics();
   const outage = new Outage(log);
   bypassProxy();
-  const ask = watch(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { staleMs, staleWhileRevalidateMs, paths } = config;
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
   const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs });
   const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
-  const { reusePort, admin } = config;
-  const listeners = [
-    await listenWhenFree(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log)),
-  ];
+  const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
+  const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
+  // A change before the first look would never be seen, so it comes before the first count.
+  await watch?.start();
+  const listeners: Listener[] = [];
   if (admin !== undefined) {
     const owner = createAdmin({ cache, counters, metrics, outage });
     listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log)));
   }
+  listeners.push(await listenWhenFree(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log)));
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  const { snapshotFile: file, stacosys } = config;
   const save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
+  // There may have been a change since it was saved.
+  if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, save);
 
   onSignals(log, async () => {
@@ -80,13 +84,12 @@ export async function main(args: readonly string[]): Promise<void> {
     await save?.();
     Deno.exit(0);
   });
-  const [readers = [], owner] = listeners.map(({ urls }) => urls.join(" and "));
+  const [readers = "", owner] = listeners.map(({ urls }) => urls.join(" and ")).reverse();
   const where = owner === undefined ? readers : `${readers}, for its owner on ${owner}`;
   say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
-  if (save !== undefined) return;
-  await Deno.permissions.revoke({ name: "write" });
-  await Deno.permissions.revoke({ name: "read" });
+  if (save === undefined) await Deno.permissions.revoke({ name: "write" });
+  if (save === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
 }
 
 interface Settings {
@@ -113,18 +116,20 @@ async function readConfig(file: string): Promise<Settings> {
 }
 
 /** Checks what only the service's own user can know. */
-function check(file: string, { snapshotFile }: Config): never {
-  const fault = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
-  if (fault !== undefined) say(`warning: ${file}: SnapshotFile: cannot be saved: ${fault}`, console.warn);
-  if (snapshotFile !== undefined && Deno.uid() === 0) {
-    const text = "checked as root: whether the user of the service may read and write its files is not known";
-    say(`warning: ${file}: ${text}`, console.warn);
+async function check(file: string, { snapshotFile, watchFile, tls }: Config): Promise<never> {
+  const warn = (text: string) => say(`warning: ${file}: ${text}`, console.warn);
+  const notSaved = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
+  if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
+  const { fault = undefined } = watchFile === undefined ? {} : await lookAt(watchFile);
+  if (fault !== undefined) warn(`WatchFile: ${fault}`);
+  if (Deno.uid() === 0 && [snapshotFile, watchFile, tls].some((used) => used !== undefined)) {
+    warn("checked as root: whether the user of the service may use its files is not known");
   }
   return end(`${file}: good`);
 }
 
 /** Tells those who count and those who log about each answer of Stacosys. */
-function watch(ask: Ask, metrics: Metrics, outage: Outage): Ask {
+function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   return async (target) => {
     const start = performance.now();
     const answer = await ask(target);

@@ -33,6 +33,8 @@ export interface Config {
   readonly maxEntries: number;
   /** Where the cache is kept over a restart, if anywhere. */
   readonly snapshotFile: string | undefined;
+  /** The SQLite file of Stacosys, whose changes expire all counts, if it is to be watched. */
+  readonly watchFile: string | undefined;
   /** Whether another process may listen on the same port. */
   readonly reusePort: boolean;
   /** The PEM files of a certificate and its key, if the service is to speak HTTPS itself. */
@@ -119,11 +121,15 @@ export function parseConfig(text: string, file: string): Reading {
     timeoutMs: optional("TimeoutSeconds", checks.duration, 10_000),
     maxEntries: optional("MaxEntries", checks.entries, 10_000),
     snapshotFile: optional("SnapshotFile", checks.fileName, undefined),
+    watchFile: optional("WatchFile", checks.fileName, undefined),
     reusePort: optional("ReusePort", checks.flag, false),
     admin: optional("AdminHostPort", checks.loopbackAddress, undefined),
     cacheControl: optional("CacheControl", checks.flag, false),
   };
 
+  if (rest.watchFile !== undefined && rest.cacheControl) {
+    warnings.push(`${file}: CacheControl: browsers and CDNs keep what they have, also when WatchFile changes`);
+  }
   // With ReusePort both could listen there, and readers would come to either.
   if (listen !== undefined && rest.admin?.port === listen.port) {
     const got = inWords(given.get("adminhostport"));

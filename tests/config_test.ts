@@ -35,6 +35,7 @@ Deno.test("the Go program's configuration is all that is needed; the rest has de
     timeoutMs: 10_000,
     maxEntries: 10_000,
     snapshotFile: undefined,
+    watchFile: undefined,
     reusePort: false,
     tls: undefined,
     admin: undefined,

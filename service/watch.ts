@@ -1,0 +1,127 @@
+/**
+ * Whether the database of Stacosys has changed, so that a comment is counted seconds after it is published.
+ *
+ * It is looked at once a second: size, modification time and inode, of the file and of its write-ahead log. What the system
+ * tells of changes by itself (`Deno.watchFs`) misses a file behind a link or a bind mount, and in WAL mode takes reading
+ * for a change.
+ *
+ * @module
+ */
+
+import { type Log, reason } from "./log.ts";
+
+/** What the owner may know of it. */
+export interface Watched {
+  readonly file: string;
+  /** How many changes there were. */
+  readonly changes: number;
+  /** When the last one was, by the monotonic clock; nothing if there was none. */
+  readonly changedAt: number | undefined;
+  /** Why the file cannot be looked at; nothing if it can. */
+  readonly fault: string | undefined;
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/** A change is over after so many looks that saw the same. Stacosys 3 writes more than once for one comment. */
+const EQUAL_LOOKS = 3;
+
+/** A change that goes on counts as one after so many looks. */
+const MOST_LOOKS = 10;
+
+/** Watches a file. */
+export class Watch implements Watched {
+  readonly file: string;
+  readonly #onChange: () => void;
+  readonly #log: Log;
+  readonly #monotonic: () => number;
+  /** What was seen when all counts were right. */
+  #settled: string | undefined;
+  #change: { looks: number; equal: number; last: string } | undefined;
+  #changes = 0;
+  #changedAt: number | undefined;
+  #fault: string | undefined;
+
+  /** @param onChange is called once for each change, when it is over. */
+  constructor(file: string, onChange: () => void, log: Log, monotonic: () => number = () => performance.now()) {
+    this.file = file;
+    this.#onChange = onChange;
+    this.#log = log;
+    this.#monotonic = monotonic;
+  }
+
+  get changes(): number {
+    return this.#changes;
+  }
+
+  get changedAt(): number | undefined {
+    return this.#changedAt;
+  }
+
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** Looks for the first time, and from then on once a second. It never keeps the process alive. */
+  async start(): Promise<void> {
+    const { seen, fault } = await lookAt(this.file);
+    this.#settled = seen;
+    this.#tell(fault);
+    const again = async () => {
+      await this.look();
+      Deno.unrefTimer(setTimeout(again, LOOK_EVERY_MS));
+    };
+    Deno.unrefTimer(setTimeout(again, LOOK_EVERY_MS));
+  }
+
+  /** Looks once. */
+  async look(): Promise<void> {
+    const { seen, fault } = await lookAt(this.file);
+    this.#tell(fault);
+    // A file that is away is no change; one that comes back is, if it is another.
+    if (seen === undefined) return;
+    if (this.#change === undefined) {
+      if (seen !== this.#settled) this.#change = { looks: 0, equal: 0, last: seen };
+      return;
+    }
+    this.#change.looks++;
+    this.#change.equal = seen === this.#change.last ? this.#change.equal + 1 : 0;
+    this.#change.last = seen;
+    if (this.#change.equal < EQUAL_LOOKS && this.#change.looks < MOST_LOOKS) return;
+    this.#change = undefined;
+    this.#settled = seen;
+    this.#changes++;
+    this.#changedAt = this.#monotonic();
+    this.#log("info", `WatchFile: ${this.file} has changed, all counts are fetched anew`);
+    this.#onChange();
+  }
+
+  #tell(fault: string | undefined): void {
+    if (fault === this.#fault) return;
+    this.#fault = fault;
+    if (fault === undefined) this.#log("info", `WatchFile: ${this.file} can be looked at again`);
+    else this.#log("warning", `WatchFile: ${fault}; until then, counts live by TtlSeconds`);
+  }
+}
+
+/** What can be seen of a file, or why nothing can. */
+export async function lookAt(file: string): Promise<{ readonly seen?: string; readonly fault?: string }> {
+  try {
+    const path = await Deno.realPath(file);
+    const info = await Deno.stat(path);
+    if (!info.isFile) return { fault: `${file} is no file; expected the SQLite file of Stacosys` };
+    const log = await Deno.stat(`${path}-wal`).catch(() => undefined);
+    // Whoever only reads leaves one that is empty.
+    return { seen: log === undefined || log.size === 0 ? inWords(info) : `${inWords(info)} ${inWords(log)}` };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { fault: `${file} is not there` };
+    if (error instanceof Deno.errors.PermissionDenied) {
+      return { fault: `${file} cannot be seen: the user of this service may not pass through its folders` };
+    }
+    return { fault: `${file} cannot be looked at: ${reason(error)}` };
+  }
+}
+
+function inWords({ size, mtime, ino }: Deno.FileInfo): string {
+  return `${ino}:${size}:${mtime?.getTime()}`;
+}
