@@ -341,9 +341,10 @@ function runSoak(...args: string[]): Promise<Ended> {
 async function makeBroken(code: string): Promise<AsyncDisposable & { readonly command: readonly string[] }> {
   const folder = await makeFolder();
   const script = `${folder.path}/broken.ts`;
-  const [main, config] = ["../../main.ts", "../../deno.json"].map((file) => new URL(file, import.meta.url));
+  const main = import.meta.resolve("../../main.ts");
   await Deno.writeTextFile(script, `import { main } from "${main}";\nawait main(Deno.args);\n${code}\n`);
-  const command = [...FROM_SOURCE.slice(0, -1), "--no-check", "--config", config?.pathname ?? "", script];
+  const config = `${import.meta.dirname}/../../deno.json`;
+  const command = [...FROM_SOURCE.slice(0, -1), "--no-check", "--config", config, script];
   return { command, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 

@@ -162,7 +162,7 @@ function testProgram(name: string, command: readonly string[]): void {
 }
 
 Deno.test("once it serves, the program may no longer read or write files", async () => {
-  const main = new URL("../../main.ts", import.meta.url).href;
+  const main = import.meta.resolve("../../main.ts");
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, `{"HostPort":"127.0.0.1:${freePort()}","Stacosys":"http://h"}`);
   const script = `${file}.ts`;
