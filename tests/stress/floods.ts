@@ -35,8 +35,8 @@ export function bodies(): Promise<Figure[]> {
 /** It ends the connection. */
 export function nonsense(): Promise<Figure[]> {
   const kinds = ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\r\n".repeat(50_000), `${"A".repeat(100_000)} / `];
-  return flood("400 connections that speak no HTTP", async (program) => {
-    await using crowd = await connectMany(program, 400);
+  return flood("200 connections that speak no HTTP", async (program) => {
+    await using crowd = await connectMany(program, 200);
     await crowd.send((member) => `${kinds[member % kinds.length]}\r\n\r\n`);
     await until(() => crowd.open === 0, "all are ended");
   });

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { isInstalled, testWith } from "./needs.ts";
+import { isThere, testWith } from "./needs.ts";
 import { until } from "../until.ts";
 
 /** Its name, if it is there. */
-export const CHROMIUM = isInstalled("chromium") ? "chromium" : undefined;
+export const CHROMIUM = isThere("chromium") ? "chromium" : undefined;
 
 /** How a page is looked at. */
 export interface View {

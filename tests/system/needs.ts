@@ -1,23 +1,24 @@
 /**
- * Programs that a test may need, and that not every machine has.
+ * What a test may need of the machine, and not every machine has.
  *
  * @module
  */
 
-/** The programs, and the packages of Debian that have them. */
+/** Programs and folders, and the packages of Debian that have them. */
 const PACKAGES = {
   chromium: "chromium",
   curl: "curl",
   find: "findutils",
-  go: "golang-go golang-github-patrickmn-go-cache-dev",
+  go: "golang-go",
   gzip: "gzip",
   openssl: "openssl",
   promtool: "prometheus",
   tar: "tar",
+  "/usr/share/gocode/src/github.com/patrickmn/go-cache": "golang-github-patrickmn-go-cache-dev",
 } as const;
 
-/** The name of such a program. */
-export type Need = keyof typeof PACKAGES;
+/** A program by its name, a folder by its path, or an address of the loopback interface. */
+export type Need = keyof typeof PACKAGES | "::1";
 
 /** What the executable is made with, and unpacks itself with. */
 export const FOR_THE_EXECUTABLE: readonly Need[] = ["find", "gzip", "tar"];
@@ -25,30 +26,34 @@ export const FOR_THE_EXECUTABLE: readonly Need[] = ["find", "gzip", "tar"];
 /** Where programs are. On Debian /usr/sbin is only in the path of root. */
 const FOLDERS = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
 
-/**
- * Declares a test that needs programs. Without them it is ignored, and its name says what to install.
- *
- * @param absent those that are there, but not as the test needs them.
- */
-export function testWith(
-  programs: readonly Need[],
-  name: string,
-  fn: () => Promise<void>,
-  absent: readonly Need[] = [],
-): void {
-  const missing = programs.filter((program) => absent.includes(program) || !isInstalled(program));
-  const packages = missing.map((program) => PACKAGES[program]).join(" ");
+/** Declares a test. Where something that it needs is missing, it is ignored, and its name says what to do about it. */
+export function testWith(needs: readonly Need[], name: string, fn: () => Promise<void>): void {
+  const missing = needs.filter((need) => !isThere(need));
+  const todo = missing.map((need) => need === "::1" ? "switch IPv6 on" : `apt install ${PACKAGES[need]}`);
   const ignore = missing.length > 0;
-  Deno.test({ name: ignore ? `${name} (ignored: apt install ${packages})` : name, ignore, fn });
+  Deno.test({ name: ignore ? `${name} (ignored: ${todo.join(", ")})` : name, ignore, fn });
 }
 
-/** Whether a program is found. */
-export function isInstalled(program: string): boolean {
-  return FOLDERS.some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
-    } catch {
-      return false;
-    }
-  });
+/** Whether the machine has it. */
+export function isThere(need: Need): boolean {
+  if (need === "::1") return canListenAt(need);
+  return need.startsWith("/") ? exists(need) : FOLDERS.some((folder) => exists(`${folder}/${need}`));
+}
+
+function canListenAt(hostname: string): boolean {
+  try {
+    using _ = Deno.listen({ hostname, port: 0 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
