@@ -212,7 +212,7 @@ Deno.test("a sweeper that is to wait longer than timers can count does not sweep
 });
 
 Deno.test("the sweeper never keeps a process alive, not even between two steps", async () => {
-  const module = new URL("../cache.ts", import.meta.url).href;
+  const module = import.meta.resolve("../cache.ts");
   const script = `
     const { startSweeper } = await import("${module}");
     const swept = new Promise((resolve) => {

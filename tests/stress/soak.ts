@@ -1,6 +1,5 @@
 /**
- * A hundred readers of fifty articles while Stacosys is stopped, hung and restarted at random: `deno task soak`, or
- * `deno task soak 120` for two minutes, or `deno task soak 120 7` for the outages of another seed.
+ * A hundred readers of fifty articles while Stacosys is stopped, hung and restarted at random.
  *
  * Comments keep being written, so that each count grows. Readers may see old counts but none that Stacosys never gave,
  * and never an error; afterwards all counts are right, memory has not grown, and no connection is left.
@@ -8,11 +7,12 @@
  * @module
  */
 
-import { canTellMemory, memoryOf } from "../system/memory.ts";
-import { FROM_SOURCE, type Program, startProgram } from "../system/program.ts";
+import { memoryOf } from "../system/memory.ts";
+import { type Program, startProgram } from "../system/program.ts";
 import { type Answer, received } from "../system/reader.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
+import { type Figure, pause } from "./measure.ts";
 
 const READERS = 100;
 const ARTICLES = Array.from({ length: 50 }, (_, i) => `/2017/${i}/`);
@@ -32,9 +32,6 @@ const RECOVERY_MS = 2_500;
 
 /** How much more memory the last third of the time may take than the first. */
 const GROWTH_MB = 20;
-
-/** What ends the soak early, with a report. */
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** What readers have seen so far. */
 interface Tally {
@@ -62,20 +59,10 @@ interface Blog {
 /** Asks for the count of an article. */
 type Ask = (article: string) => Promise<Answer>;
 
-/** A row of the table; it is a check if it says whether that is good. */
-interface Row {
-  readonly what: string;
-  readonly seen: string;
-  readonly good?: boolean;
-}
-
-/** Runs a soak, and tells whether all went well. */
-async function soak(seconds: number, seed: number): Promise<boolean> {
-  console.log(`${READERS} readers of ${ARTICLES.length} articles for ${seconds} s, outages of seed ${seed}`);
+/** Runs a soak of so many seconds, with the outages of a seed. */
+export async function soak(seconds: number, seed: number): Promise<Figure[]> {
   await using stacosys = await stand.startStandIn();
-  const config = { Stacosys: stacosys.url, TtlSeconds: 1, TimeoutSeconds: 2 };
-  // Ctrl-C is for the soak alone, which then ends the program.
-  await using program = await startProgram(config, ["setsid", ...FROM_SOURCE]);
+  await using program = await startProgram({ Stacosys: stacosys.url, TtlSeconds: 1, TimeoutSeconds: 2 });
   const filesBefore = await filesOf(program);
   const client = Deno.createHttpClient({});
   const ask: Ask = async (article) =>
@@ -86,41 +73,31 @@ async function soak(seconds: number, seed: number): Promise<boolean> {
   const warm = await Promise.all(ARTICLES.map((article) => visit(ask, blog, article, tally)));
   if (!warm.every((right) => right)) throw new Error(`the soak cannot begin: ${tally.faults[0]}`);
 
-  const end = new AbortController();
-  const stop = () => end.abort();
-  const timer = setTimeout(stop, seconds * 1_000);
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
+  const end = AbortSignal.timeout(seconds * 1_000);
   const [memory] = await Promise.all([
-    watch(program, tally, seconds, end.signal),
-    trouble(stacosys, blog, createRandom(seed), tally, end.signal),
-    ...Array.from({ length: READERS }, (_, reader) => read(ask, blog, reader, tally, end.signal)),
+    watch(program, end),
+    trouble(stacosys, blog, createRandom(seed), tally, end),
+    ...Array.from({ length: READERS }, (_, reader) => read(ask, blog, reader, tally, end)),
   ]);
-  clearTimeout(timer);
 
-  const recovery = await recover(ask, blog, tally);
+  const recoveryMs = await recover(ask, blog, tally);
   client.close();
   const filesAfter = await filesBackTo(filesBefore, program);
-  for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
 
-  const first = Math.max(...memory.slice(0, Math.ceil(memory.length / 3)));
-  const last = Math.max(...memory.slice(-Math.ceil(memory.length / 3)));
+  const third = Math.ceil(memory.length / 3);
+  const growth = Math.max(...memory.slice(-third)) - Math.max(...memory.slice(0, third));
   const fault = tally.faults[0] === undefined ? "" : `, the first: ${tally.faults[0]}`;
-  return report([
-    { what: "requests", seen: `${tally.requests}` },
-    { what: "hits", seen: `${tally.hits}` },
-    { what: "stale", seen: `${tally.stale}` },
-    { what: "outages", seen: `${tally.outages}` },
-    { what: "slowest answer", seen: `${(tally.slowestMs / 1_000).toFixed(2)} s`, good: tally.slowestMs < SLOWEST_MS },
-    { what: "wrong answers", seen: `${tally.faults.length}${fault}`, good: tally.faults.length === 0 },
-    { what: "all counts right", seen: `after ${(recovery / 1_000).toFixed(2)} s`, good: recovery < RECOVERY_MS },
-    {
-      what: "most memory in the first third",
-      seen: `${first.toFixed(1)} MB`,
-    },
-    { what: "and in the last", seen: `${last.toFixed(1)} MB`, good: last < first + GROWTH_MB },
-    { what: "open files before", seen: `${filesBefore}` },
-    { what: "and afterwards", seen: `${filesAfter}`, good: filesAfter <= filesBefore },
-  ]);
+  return [
+    { what: `${seconds} s of outages of seed ${seed}: requests`, seen: tally.requests, unit: "" },
+    { what: "  hits among them", seen: tally.hits, unit: "" },
+    { what: "  stale counts among them", seen: tally.stale, unit: "" },
+    { what: "  outages", seen: tally.outages, unit: "" },
+    { what: `  wrong answers${fault}`, seen: tally.faults.length, unit: "", atMost: 0 },
+    { what: "  slowest answer", seen: tally.slowestMs, unit: "ms", atMost: SLOWEST_MS },
+    { what: "  afterwards, until all counts are right", seen: recoveryMs, unit: "ms", atMost: RECOVERY_MS },
+    { what: "  most memory in the last third, against the first", seen: growth, unit: "MB more", atMost: GROWTH_MB },
+    { what: "  files left open", seen: filesAfter - filesBefore, unit: "", atMost: 0 },
+  ];
 }
 
 /** Reads article after article until the end. */
@@ -173,21 +150,13 @@ async function trouble(
   }
 }
 
-/** Shows each second how it goes, and returns the memory that the process held at each. */
-async function watch(program: Program, tally: Tally, seconds: number, end: AbortSignal): Promise<number[]> {
-  const terminal = Deno.stdout.isTerminal();
+/** Returns the memory that the process held at each second, in MB. */
+async function watch({ process }: Program, end: AbortSignal): Promise<number[]> {
   const memory: number[] = [];
-  for (let second = 1; second <= seconds; second++) {
+  while (!end.aborted) {
     await pause(1_000, end);
-    const { now } = await memoryOf(program.process);
-    memory.push(now);
-    const { requests, stale, outages, faults } = tally;
-    const line = `${second} s: ${requests} requests, ${stale} stale, ${outages} outages, ${faults.length} wrong, ` +
-      `${now.toFixed(0)} MB`;
-    await Deno.stdout.write(new TextEncoder().encode(terminal ? `\r\x1b[K${line}` : `${line}\n`));
-    if (end.aborted) break;
+    memory.push((await memoryOf(process)).now);
   }
-  if (terminal) console.log();
   return memory;
 }
 
@@ -272,49 +241,4 @@ function createRandom(seed: number): () => number {
 
 function between({ least, most }: typeof PEACE_MS, share: number): number {
   return least + (most - least) * share;
-}
-
-/** Waits, at most until `end` is aborted. */
-async function pause(ms: number, end?: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  end?.addEventListener("abort", () => resolve());
-  if (end?.aborted) resolve();
-  await promise;
-  clearTimeout(timer);
-}
-
-/** Prints the table and the verdict. */
-function report(rows: readonly Row[]): boolean {
-  const width = Math.max(...rows.map(({ what }) => what.length));
-  console.log();
-  for (const { what, seen, good } of rows) {
-    console.log(`${what.padEnd(width)}  ${seen}${good === undefined ? "" : good ? "  good" : "  BAD"}`);
-  }
-  const bad = rows.filter(({ good }) => good === false);
-  console.log(bad.length === 0 ? "\nall is well" : `\nnot well: ${bad.map(({ what }) => what).join(", ")}`);
-  return bad.length === 0;
-}
-
-/** A number from the command line. */
-function parseNumber(text: string, what: string, least: number): number {
-  const number = Number(text);
-  if (/^\d{1,9}$/.test(text) && number >= least) return number;
-  return fail(`soak: expected ${what}, got ${JSON.stringify(text)}`);
-}
-
-function fail(text: string): never {
-  console.error(text);
-  Deno.exit(1);
-}
-
-if (import.meta.main) {
-  const [seconds = "30", seed = `${Date.now() % 1_000_000}`, ...rest] = Deno.args;
-  if (rest.length > 0) fail(`soak: expected seconds and a seed, got ${Deno.args.join(" ")}`);
-  if (!canTellMemory) fail("soak: memory and open files can be told only on Linux");
-  const well = await soak(
-    parseNumber(seconds, "a whole number of seconds, 1 at least", 1),
-    parseNumber(seed, "a whole number as the seed", 0),
-  );
-  Deno.exit(well ? 0 : 1);
 }

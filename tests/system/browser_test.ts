@@ -299,7 +299,7 @@ async function startDemo(settings: Record<string, unknown> = {}) {
 
 /** A site of one page, whose counts are the numbers in its articles' addresses. */
 function serveSite(html: string) {
-  const script = Deno.readTextFileSync(new URL("../../blog/counts.js", import.meta.url));
+  const script = Deno.readTextFileSync(`${import.meta.dirname}/../../blog/counts.js`);
   const asked: string[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
     const { pathname, search, searchParams } = new URL(url);

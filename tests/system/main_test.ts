@@ -1,19 +1,18 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import project from "../../deno.json" with { type: "json" };
-import { compileSelfExtracting } from "../../compile/compile.ts";
+import { executable } from "./executable.ts";
+import { FOR_THE_EXECUTABLE, type Need, testWith } from "./needs.ts";
 import { freePort, FROM_SOURCE, runProgram, startProgram } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 import { startStandIn } from "../stand_in.ts";
 
-testProgram("the program", FROM_SOURCE);
+testProgram("the program", [], () => Promise.resolve(FROM_SOURCE));
+testProgram("the executable", FOR_THE_EXECUTABLE, async () => [await executable()]);
 
-const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
-const executable = `${folder}/httpfastcache`;
-Deno.test.beforeAll(() => compileSelfExtracting(executable));
-Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
-testProgram("the executable", [executable]);
-
-function testProgram(name: string, command: readonly string[]): void {
+function testProgram(name: string, needs: readonly Need[], made: () => Promise<readonly string[]>): void {
+  function test(promise: string, fn: (command: readonly string[]) => Promise<void>, more: readonly Need[] = []): void {
+    testWith([...needs, ...more], `${name} ${promise}`, async () => await fn(await made()));
+  }
   async function withFile(text: string, run: (file: string) => Promise<void>): Promise<void> {
     const file = await Deno.makeTempFile({ suffix: ".json" });
     try {
@@ -24,7 +23,7 @@ function testProgram(name: string, command: readonly string[]): void {
     }
   }
 
-  Deno.test(`${name} serves counts, and says where and for which Stacosys`, async () => {
+  test("serves counts, and says where and for which Stacosys", async (command) => {
     await using stacosys = await startStandIn();
     await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin: "https://b.example" }, command);
     const config = await Deno.readTextFile(`${program.folder}/config.json`);
@@ -37,7 +36,7 @@ function testProgram(name: string, command: readonly string[]): void {
     assertEquals(stacosys.requests.map(({ target }) => target), ["/comments/count?token=t&url=/a/"]);
   });
 
-  Deno.test(`${name} asks a Stacosys on this machine itself, also where the environment names a proxy`, async () => {
+  test("asks a Stacosys on this machine itself, also where the environment names a proxy", async (command) => {
     await using stacosys = await startStandIn();
     for (const [variable, exempt] of [["HTTP_PROXY", "example.org"], ["ALL_PROXY", ""]]) {
       const proxied = ["env", `${variable}=http://127.0.0.1:9`, `no_proxy=${exempt}`, ...command];
@@ -46,7 +45,7 @@ function testProgram(name: string, command: readonly string[]): void {
     }
   });
 
-  Deno.test(`${name} takes --config FILE, -config FILE, --config=FILE and -config=FILE`, async () => {
+  test("takes --config FILE, -config FILE, --config=FILE and -config=FILE", async (command) => {
     await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
       for (const args of [["--config", file], ["-config", file], [`--config=${file}`], [`-config=${file}`]]) {
         assertEquals(await runProgram([...args, "--check"], command), {
@@ -58,7 +57,7 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
-  Deno.test(`${name} shows its usage, on stderr if it was called wrongly`, async () => {
+  test("shows its usage, on stderr if it was called wrongly", async (command) => {
     const help = await runProgram(["--help"], command);
     assertEquals([help.code, help.stderr], [0, ""]);
     assertMatch(help.stdout, /^Usage: httpfastcache --config FILE/);
@@ -72,7 +71,7 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
-  Deno.test(`${name} names what it does not know on its command line`, async () => {
+  test("names what it does not know on its command line", async (command) => {
     for (
       const [args, named] of [
         [["--port=1"], "--port=1"],
@@ -90,7 +89,7 @@ function testProgram(name: string, command: readonly string[]): void {
     }
   });
 
-  Deno.test(`${name} reports every fault of its configuration, and does not start`, async () => {
+  test("reports every fault of its configuration, and does not start", async (command) => {
     await withFile('{"HostPort":"nonsense","TtlSeconds":0,"Sweep":1}', async (file) => {
       for (const args of [["--config", file], ["--config", file, "--check"]]) {
         assertEquals(await runProgram(args, command), {
@@ -108,14 +107,14 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
-  Deno.test(`${name} says which file it cannot read`, async () => {
+  test("says which file it cannot read", async (command) => {
     const { code, stderr } = await runProgram(["--config", "/nowhere/c.json"], command);
     assertEquals(code, 1);
     assertMatch(stderr, /^File error: No such file or directory.*\/nowhere\/c\.json.*\n$/);
   });
 
-  Deno.test(`${name} ends with a line if its port is in use`, async () => {
-    for (const hostname of ["127.0.0.1", "[::1]"]) {
+  for (const [hostname, needs] of [["127.0.0.1", []], ["[::1]", ["::1"]]] as const) {
+    test(`ends with a line if its port is in use at ${hostname}`, async (command) => {
       using other = Deno.listen({ hostname, port: 0 });
       const address = `${hostname}:${other.addr.port}`;
       await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
@@ -123,10 +122,10 @@ function testProgram(name: string, command: readonly string[]): void {
         assertEquals(code, 1);
         assertEquals(stderr, `httpfastcache: cannot listen on ${address}: Address already in use (os error 98)\n`);
       });
-    }
-  });
+    }, needs);
+  }
 
-  Deno.test(`${name} ends with a line if it cannot listen at its address`, async () => {
+  test("ends with a line if it cannot listen at its address", async (command) => {
     await withFile(`{"HostPort":"192.0.2.1:${freePort()}","Stacosys":"http://h"}`, async (file) => {
       const { code, stderr } = await runProgram(["--config", file], command);
       assertEquals(code, 1);
@@ -134,7 +133,7 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
-  Deno.test(`${name} ends with a line, and status 1, at a start that fails as nobody foresaw`, async () => {
+  test("ends with a line, and status 1, at a start that fails as nobody foresaw", async (command) => {
     await withFile('{"HostPort":":1","Stacosys":"http://h"}', async (file) => {
       const { code, stderr } = await runProgram(["--config", file], ["env", "DENO_CERT=/nowhere.pem", ...command]);
       assertEquals(code, 1);
@@ -142,27 +141,27 @@ function testProgram(name: string, command: readonly string[]): void {
     });
   });
 
-  Deno.test(`${name} listens on all addresses, of both kinds, if HostPort names none`, async () => {
-    const port = freePort();
-    await using program = await startProgram({ HostPort: `:${port}`, Stacosys: "http://127.0.0.1:9" }, command);
-    assertStringIncludes(program.stdout(), `listening on http://[::]:${port}`);
-    for (const host of ["127.0.0.1", "[::1]"]) {
+  for (const [kind, host, needs] of [["IPv4", "127.0.0.1", []], ["IPv6", "[::1]", ["::1"]]] as const) {
+    test(`listens on all addresses of ${kind} if HostPort names none`, async (command) => {
+      const port = freePort();
+      await using program = await startProgram({ HostPort: `:${port}`, Stacosys: "http://127.0.0.1:9" }, command);
+      assertMatch(program.stdout(), new RegExp(`listening on http://\\S+:${port}, for`));
       const response = await fetch(`http://${host}:${port}/`);
       assertEquals([response.status, await response.text()], [404, "404 page not found\n"]);
-    }
-  });
+    }, needs);
+  }
 
-  Deno.test(`${name} ends with status 0 when it is told to`, async () => {
+  test("ends with status 0 when it is told to", async (command) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       await using program = await startProgram({ Stacosys: "http://127.0.0.1:9" }, command);
       program.process.kill(signal);
-      assertEquals((await program.process.status).code, 0);
+      assertEquals(await program.ended, 0);
     }
   });
 }
 
 Deno.test("once it serves, the program may no longer read or write files", async () => {
-  const main = new URL("../../main.ts", import.meta.url).href;
+  const main = import.meta.resolve("../../main.ts");
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, `{"HostPort":"127.0.0.1:${freePort()}","Stacosys":"http://h"}`);
   const script = `${file}.ts`;

@@ -8,10 +8,10 @@
  */
 
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { makeFolder } from "../folder.ts";
-import { freePort, startProgram } from "./program.ts";
+import { GO, startGo } from "./go_program.ts";
+import { testWith } from "./needs.ts";
+import { startProgram } from "./program.ts";
 import * as stand from "../stand_in.ts";
-import { until } from "../until.ts";
 
 const CorsOrigin = "https://blog.example.org";
 
@@ -267,17 +267,13 @@ Deno.test("each kind of request is answered, and each kind of answer passed on, 
   assertEquals(await runAll(DIFFERENT, program, stacosys), mapped(DIFFERENT, ({ outcome }) => outcome));
 });
 
-const canBuildGo = await succeeds("go", "version") &&
-  await succeeds("test", "-d", "/usr/share/gocode/src/github.com/patrickmn/go-cache");
-const NEEDS_GO = canBuildGo ? "" : " (ignored: apt install golang-go golang-github-patrickmn-go-cache-dev)";
-
-Deno.test({
-  name: `the Go program and this one answer and ask alike, but for the differences that have a reason${NEEDS_GO}`,
-  ignore: !canBuildGo,
-  async fn() {
+testWith(
+  GO,
+  "the Go program and this one answer and ask alike, but for the differences that have a reason",
+  async () => {
     await using behindGo = await stand.startStandIn();
     await using behindOurs = await stand.startStandIn();
-    await using go = await startGo(behindGo.url);
+    await using go = await startGo({ Stacosys: behindGo.url, CorsOrigin });
     await using ours = await startProgram({ Stacosys: behindOurs.url, CorsOrigin });
 
     assertEquals(await runAll(ALIKE, ours, behindOurs), await runAll(ALIKE, go, behindGo));
@@ -288,7 +284,7 @@ Deno.test({
       assertNotEquals(outcome, expected[name], `${name} is no difference any more`);
     }
   },
-});
+);
 
 // Cases.
 
@@ -402,55 +398,6 @@ function parse(text: string): Answer {
     ...cors !== null && { cors },
     ...nosniff !== null && { nosniff },
   };
-}
-
-/** Builds the Go program, and starts it before the Stacosys at `url`; its folder is not needed once it listens. */
-async function startGo(url: string): Promise<AsyncDisposable & { readonly url: string }> {
-  await using folder = await makeFolder();
-  const program = `${folder.path}/counter-cache`;
-  const { success, stderr } = await new Deno.Command("go", {
-    args: ["build", "-o", program, `${import.meta.dirname}/../../bench/peers/go/main.go`],
-    env: { GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOCACHE: `${folder.path}/cache` },
-  }).output();
-  if (!success) throw new Error(`cannot build the Go program: ${new TextDecoder().decode(stderr)}`);
-
-  const port = freePort();
-  const file = `${folder.path}/config.json`;
-  await Deno.writeTextFile(file, JSON.stringify({ HostPort: `127.0.0.1:${port}`, Stacosys: url, CorsOrigin }));
-  const process = new Deno.Command(program, { args: ["--config", file], stdin: "null", stdout: "null", stderr: "null" })
-    .spawn();
-  async function dispose(): Promise<void> {
-    try {
-      process.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-    await process.status;
-  }
-  try {
-    await until(() => listens(port), "the Go program listens");
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: dispose };
-}
-
-async function listens(port: number): Promise<boolean> {
-  try {
-    using _ = await Deno.connect({ hostname: "127.0.0.1", port });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function succeeds(command: string, ...args: string[]): Promise<boolean> {
-  try {
-    return (await new Deno.Command(command, { args, stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
 }
 
 function mapped<From, To>(record: Readonly<Record<string, From>>, to: (from: From) => To): Record<string, To> {

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Folder, makeFolder } from "../folder.ts";
+import { type Need, testWith } from "./needs.ts";
 import { type Ended, freePort, runProgram, startProgram } from "./program.ts";
 import { ask, brief, received } from "./reader.ts";
 import * as stand from "../stand_in.ts";
@@ -85,24 +86,17 @@ withOpenssl("the owner's listener stays with HTTP, on its loopback address", asy
   assertEquals((await received(await fetch(`http://${AdminHostPort}/healthz`))).status, 200);
 });
 
-const curl = speaksHttp2();
-withOpenssl(
-  `HTTP/2 is spoken with those who can, HTTP/1.1 with the others${
-    curl ? "" : " (ignored: needs curl with HTTP/2: apt-get install curl)"
-  }`,
-  async (folder) => {
-    await using stacosys = await stand.startStandIn();
-    const { cert, key } = await makeCertificate(folder);
-    await using program = await startProgram({ Stacosys: stacosys.url, TlsCertFile: cert, TlsKeyFile: key });
-    const target = `${program.url}/comments/count?token=T&url=/a/`;
-    for (const [option, version] of [["--http2", "2"], ["--http1.1", "1.1"]] as const) {
-      const args = ["--silent", "--max-time", "10", "--cacert", cert, option, "--write-out", "%{http_version}", target];
-      const { stdout } = await new Deno.Command("curl", { args }).output();
-      assertEquals(new TextDecoder().decode(stdout), `{"count":7}\n${version}`);
-    }
-  },
-  !curl,
-);
+withOpenssl("HTTP/2 is spoken with those who can, HTTP/1.1 with the others", async (folder) => {
+  await using stacosys = await stand.startStandIn();
+  const { cert, key } = await makeCertificate(folder);
+  await using program = await startProgram({ Stacosys: stacosys.url, TlsCertFile: cert, TlsKeyFile: key });
+  const target = `${program.url}/comments/count?token=T&url=/a/`;
+  for (const [option, version] of [["--http2", "2"], ["--http1.1", "1.1"]] as const) {
+    const args = ["--silent", "--cacert", cert, option, "--write-out", "%{http_version}", target];
+    const { stdout } = await new Deno.Command("curl", { args }).output();
+    assertEquals(new TextDecoder().decode(stdout), `{"count":7}\n${version}`);
+  }
+}, ["curl"]);
 
 // Certificates end.
 
@@ -266,10 +260,8 @@ function refused(
 }
 
 /** A test that needs certificates, and a folder for them. */
-function withOpenssl(name: string, test: (folder: Folder) => Promise<void>, ignore = false): void {
-  const missing = !isInstalled("openssl", "version");
-  const why = missing ? " (ignored: needs openssl: apt-get install openssl)" : "";
-  Deno.test(name + why, { ignore: ignore || missing }, async () => {
+function withOpenssl(name: string, test: (folder: Folder) => Promise<void>, needs: readonly Need[] = []): void {
+  testWith(["openssl", ...needs], name, async () => {
     await using folder = await makeFolder();
     await test(folder);
   });
@@ -347,17 +339,4 @@ function asn1(date: Date): string {
 async function openssl(args: readonly string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command("openssl", { args: [...args] }).output();
   assert(success, `openssl ${args[0]}: ${new TextDecoder().decode(stderr)}`);
-}
-
-function isInstalled(command: string, arg: string): boolean {
-  try {
-    return new Deno.Command(command, { args: [arg], stdout: "null", stderr: "null" }).outputSync().success;
-  } catch {
-    return false;
-  }
-}
-
-function speaksHttp2(): boolean {
-  return isInstalled("curl", "--version") &&
-    new TextDecoder().decode(new Deno.Command("curl", { args: ["--version"] }).outputSync().stdout).includes("HTTP2");
 }

@@ -1,0 +1,44 @@
+/**
+ * The executable told to end and started anew, as systemd does it.
+ *
+ * @module
+ */
+
+import { makeFolder } from "../folder.ts";
+import { executable } from "../system/executable.ts";
+import { memoryOf } from "../system/memory.ts";
+import { freePort, startProgram } from "../system/program.ts";
+import { ask } from "../system/reader.ts";
+import { startStandIn } from "../stand_in.ts";
+import { type Figure, pause } from "./measure.ts";
+
+/** Readers see that gap where nothing stands before the program. */
+export async function restart(): Promise<Figure[]> {
+  const unit = await Deno.readTextFile(`${import.meta.dirname}/../../deploy/httpfastcache.service`);
+  const pauseMs = Number(/^RestartSec=(\d+)ms$/m.exec(unit)?.[1]);
+  await using stacosys = await startStandIn();
+  await using folder = await makeFolder();
+  const command = ["env", `CACHE_DIRECTORY=${folder.path}`, await executable()];
+  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
+
+  let memory = 0;
+  async function gap(): Promise<number> {
+    await using leaving = await startProgram(config, command);
+    const start = performance.now();
+    leaving.process.kill("SIGTERM");
+    await leaving.ended;
+    await pause(pauseMs);
+    await using program = await startProgram(config, command);
+    await ask(program, "/a/");
+    const gapMs = performance.now() - start;
+    memory = (await memoryOf(program.process)).now;
+    return gapMs;
+  }
+  // The first one unpacks.
+  await gap();
+  const gapMs = Math.max(await gap(), await gap(), await gap());
+  return [
+    { what: "from SIGTERM to the first answer of the next start", seen: gapMs, unit: "ms", atMost: 1_000 },
+    { what: "  memory at that answer", seen: memory, unit: "MB", atMost: 60 },
+  ];
+}

@@ -1,0 +1,56 @@
+/**
+ * The Go program that is replaced.
+ *
+ * @module
+ */
+
+import { makeFolder } from "../folder.ts";
+import type { Need } from "./needs.ts";
+import { freePort } from "./program.ts";
+import { until } from "../until.ts";
+
+/** What it is built with. */
+export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache"];
+
+/** Builds it, and starts it with a configuration; its folder is not needed once it listens. */
+export async function startGo(
+  config: Readonly<Record<string, string>>,
+): Promise<AsyncDisposable & { readonly url: string }> {
+  await using folder = await makeFolder();
+  const program = `${folder.path}/counter-cache`;
+  const { success, stderr } = await new Deno.Command("go", {
+    args: ["build", "-o", program, `${import.meta.dirname}/../../bench/peers/go/main.go`],
+    env: { GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOCACHE: `${folder.path}/cache` },
+  }).output();
+  if (!success) throw new Error(`cannot build the Go program: ${new TextDecoder().decode(stderr)}`);
+
+  const port = freePort();
+  const file = `${folder.path}/config.json`;
+  await Deno.writeTextFile(file, JSON.stringify({ HostPort: `127.0.0.1:${port}`, ...config }));
+  const process = new Deno.Command(program, { args: ["--config", file], stdin: "null", stdout: "null", stderr: "null" })
+    .spawn();
+  async function dispose(): Promise<void> {
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await process.status;
+  }
+  try {
+    await until(() => listens(port), "the Go program listens");
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: dispose };
+}
+
+async function listens(port: number): Promise<boolean> {
+  try {
+    using _ = await Deno.connect({ hostname: "127.0.0.1", port });
+    return true;
+  } catch {
+    return false;
+  }
+}
