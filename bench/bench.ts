@@ -33,7 +33,7 @@ const USAGE = `Usage: deno task bench [options]
 
   --only LIST     parts to run, of ${Object.keys(PARTS).join(", ")}; all by default
   --peers LIST    peers to measure, of ${PEER_NAMES.join(", ")}; all by default
-  --seconds N     how long each row is measured in a round; 3 by default
+  --seconds N     how long each row is measured in a round, those of the article twice as long; 2 by default
   --rounds N      how many rounds there are; 5 by default
   --clients N     connections at once; 250 by default
   --out FOLDER    where RESULTS.md and its charts go; bench by default`;
@@ -74,7 +74,9 @@ try {
   }
   if (reports.size === 0) throw new Error("--only and --peers leave nothing to measure");
   progress("");
-  await writeReport(out, reports, `deno task bench ${Deno.args.join(" ")}`.trimEnd());
+  const command = `deno task bench ${Deno.args.join(" ")}`.trimEnd();
+  console.log(await writeReport(out, reports, command));
+  console.log(`\nwritten into ${out}/RESULTS.md`);
 } catch (error) {
   // A signal has ended what was waited for, if there was one.
   if (ending === undefined) {
@@ -123,7 +125,7 @@ function parseCommandLine(args: string[]) {
   return {
     only: list("only", Object.keys(PARTS)),
     peers: list("peers", PEER_NAMES),
-    seconds: count("seconds", 3),
+    seconds: count("seconds", 2),
     clients: count("clients", 250),
     rounds: count("rounds", 5),
     out: given["out"]?.toString() ?? "bench",

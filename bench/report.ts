@@ -7,12 +7,12 @@
 import { draw } from "./chart.ts";
 import { type Bound, type Report, withSpread } from "./part.ts";
 
-/** Writes RESULTS.md and the charts, named by their parts, into a folder. */
+/** Writes RESULTS.md and the charts, named by their parts, into a folder, and returns what RESULTS.md says. */
 export async function writeReport(
   folder: string,
   reports: ReadonlyMap<string, Report>,
   command: string,
-): Promise<void> {
+): Promise<string> {
   const date = new Date().toISOString().slice(0, 10);
   const cores = `${navigator.hardwareConcurrency} cores`;
   const processor = await cpu();
@@ -35,9 +35,9 @@ export async function writeReport(
     }
     sections.push(table(report));
   }
-  await Deno.writeTextFile(`${folder}/RESULTS.md`, `${sections.join("\n\n")}\n`);
-  console.log(sections.join("\n\n"));
-  console.log(`\nwritten into ${folder}/RESULTS.md`);
+  const text = sections.join("\n\n");
+  await Deno.writeTextFile(`${folder}/RESULTS.md`, `${text}\n`);
+  return text;
 }
 
 function promised(bounds: readonly Bound[]): Pick<Report, "head" | "rows"> {
