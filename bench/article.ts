@@ -99,8 +99,8 @@ export async function article({ folder, wants, clients, rounds, seconds: share }
     text:
       `${clients} clients ask for the ten counters of a page over HTTPS, with the headers that a browser sends; counts ` +
       `are fresh for ${TTL_SECONDS} s, and Flask over SQLite stands behind. Over 10 s is an error. Each row is measured ` +
-      `for ${seconds} s in each of ${rounds} rounds; the longest answers are those of its first moment, when ${clients} connections are opened at once. ` +
-      "NginX stands before each peer by the same file, deploy/nginx.conf. CPU and memory are those of the cache and of " +
+      `for ${seconds} s in each of ${rounds} rounds; the longest answers are those of its first moment, when ` +
+      "all connections are opened at once. NginX stands before each peer by the same file, deploy/nginx.conf. CPU and memory are those of the cache and of " +
       "the NginX in front of it. Where the core of the load is full, it is the load that could do no more, and only the " +
       "CPU tells them apart. On two cores the load, the cache and NginX share both.",
     head: [
