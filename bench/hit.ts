@@ -110,7 +110,7 @@ export async function hit({ folder, wants, clients, rounds, seconds }: Options):
     rows: [...rowsWith("browser"), ...rowsWith("plain")],
     chart: {
       title: "CPU per cached answer",
-      unit: "µs",
+      unit: "µs, with a browser's headers",
       better: "less",
       bars: cheapestFirst("browser").map((name) => ({
         name,
