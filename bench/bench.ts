@@ -7,12 +7,13 @@
 import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { article } from "./article.ts";
+import { freshness } from "./freshness.ts";
 import { growth } from "./growth.ts";
 import { hit } from "./hit.ts";
 import { pages } from "./pages.ts";
 import { type Options, PEER_NAMES, type Report } from "./part.ts";
 import { buildGo, NEEDS } from "./peers.ts";
-import { close, LOAD_CORE, run } from "./processes.ts";
+import { close, loadCores, run } from "./processes.ts";
 import { writeReport } from "./report.ts";
 import { progress } from "./rounds.ts";
 import { start } from "./start.ts";
@@ -25,19 +26,20 @@ const PARTS: Readonly<Record<string, (options: Options) => Promise<Report>>> = {
   growth,
   start,
   pages,
+  freshness,
 };
 
 const USAGE = `Usage: deno task bench [options]
 
   --only LIST     parts to run, of ${Object.keys(PARTS).join(", ")}; all by default
   --peers LIST    peers to measure, of ${PEER_NAMES.join(", ")}; all by default
-  --seconds N     how long each row of the article's test is measured, others half as long; 60 by default
+  --seconds N     how long each row is measured in a round, those of the article twice as long; 2 by default
+  --rounds N      how many rounds there are; 5 by default
   --clients N     connections at once; 250 by default
-  --rounds N      into how many rounds that time is divided; 6 by default
   --out FOLDER    where RESULTS.md and its charts go; bench by default`;
 
 const LISTS = ["only", "peers"] as const;
-const NUMBERS = ["seconds", "clients", "rounds"] as const;
+const NUMBERS = ["seconds", "rounds", "clients"] as const;
 
 /** The parts that no other program takes part in. */
 const OURS_ALONE = new Set(["growth", "pages"]);
@@ -55,7 +57,7 @@ Deno.addSignalListener("SIGTERM", () => stop(143));
 try {
   await Deno.mkdir(out, { recursive: true });
   // What runs in this process is part of the load.
-  await run(["taskset", "--all-tasks", "--cpu-list", "--pid", LOAD_CORE, `${Deno.pid}`]);
+  await run(["taskset", "--all-tasks", "--cpu-list", "--pid", loadCores(), `${Deno.pid}`]);
   progress("compiling httpfastcache");
   await run([Deno.execPath(), ...project.tasks.compile.command.split(" ").slice(1)], {
     cwd: `${import.meta.dirname}/..`,
@@ -64,17 +66,17 @@ try {
     progress("building the Go program");
     await buildGo(folder);
   }
-  const reports: Report[] = [];
+  const reports = new Map<string, Report>();
   for (const [name, part] of Object.entries(PARTS)) {
     if (!only.has(name) || OURS_ALONE.has(name) && !peers.has("ours")) continue;
-    // wrk counts in whole seconds.
-    const share = Math.max(1, Math.round(seconds / rounds / (name === "article" ? 1 : 2)));
-    const report = await part({ folder, wants: (peer) => peers.has(peer), clients, rounds, seconds: share });
-    if (report.rows.length > 0) reports.push(report);
+    const report = await part({ folder, wants: (peer) => peers.has(peer), clients, rounds, seconds });
+    if (report.rows.length > 0) reports.set(name, report);
   }
-  if (reports.length === 0) throw new Error("--only and --peers leave nothing to measure");
+  if (reports.size === 0) throw new Error("--only and --peers leave nothing to measure");
   progress("");
-  await writeReport(out, reports, `deno task bench ${Deno.args.join(" ")}`.trimEnd());
+  const command = `deno task bench ${Deno.args.join(" ")}`.trimEnd();
+  console.log(await writeReport(out, reports, command));
+  console.log(`\nwritten into ${out}/RESULTS.md`);
 } catch (error) {
   // A signal has ended what was waited for, if there was one.
   if (ending === undefined) {
@@ -123,9 +125,9 @@ function parseCommandLine(args: string[]) {
   return {
     only: list("only", Object.keys(PARTS)),
     peers: list("peers", PEER_NAMES),
-    seconds: count("seconds", 60),
+    seconds: count("seconds", 2),
     clients: count("clients", 250),
-    rounds: count("rounds", 6),
+    rounds: count("rounds", 5),
     out: given["out"]?.toString() ?? "bench",
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Spread } from "./rounds.ts";
+import { ratio, type Spread } from "./rounds.ts";
 
 /** What a part is given. */
 export interface Options {
@@ -19,7 +19,7 @@ export interface Options {
 }
 
 /** The words by which peers are chosen. */
-export const PEER_NAMES = ["ours", "go", "nginx", "varnish", "flask", "bare"] as const;
+export const PEER_NAMES = ["ours", "go", "python", "nginx", "varnish", "flask", "bare"] as const;
 export type PeerName = typeof PEER_NAMES[number];
 
 /** What a part has found. */
@@ -30,13 +30,31 @@ export interface Report {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly chart?: Chart;
+  /** What is promised of it. */
+  readonly bounds?: readonly Bound[];
 }
 
-/** What is drawn of a part: a bar for each row. */
+/** What is drawn of a part: a bar for each row, in their order. */
 export interface Chart {
   readonly title: string;
   readonly unit: string;
-  readonly bars: readonly { readonly name: string; readonly value: number; readonly ours: boolean }[];
+  readonly better: "more" | "less";
+  readonly bars: readonly Bar[];
+}
+
+/** A bar of a {@linkcode Chart}. */
+export interface Bar {
+  readonly name: string;
+  readonly value: number;
+  readonly ours: boolean;
+}
+
+/** A figure that is promised, and what it was. */
+export interface Bound {
+  readonly what: string;
+  readonly limit: number;
+  readonly is: "at most" | "at least";
+  readonly measured: Spread;
 }
 
 /** The ten counters of a page. */
@@ -50,14 +68,45 @@ export function targetOf(article: string): string {
   return `/comments/count?token=bench&url=${article}`;
 }
 
+/** Whether a row, or a bar, is this program's. */
+export function isOurs(name: string): boolean {
+  return name.startsWith("httpfastcache");
+}
+
+/** The promise that `ours` is `is` `limit` times `theirs`, round by round; none if one of them was not measured. */
+export function bound(
+  what: string,
+  is: Bound["is"],
+  limit: number,
+  ours: readonly number[],
+  theirs: readonly number[],
+): Bound[] {
+  if (ours.length === 0 || theirs.length === 0) return [];
+  return [{ what, is, limit, measured: ratio(ours, theirs) }];
+}
+
+/** The promise that readers of ours met no error; none if they were not measured. */
+export function noErrors(where: string, ours: readonly { readonly errors: number }[]): Bound[] {
+  if (ours.length === 0) return [];
+  const errors = ours.reduce((sum, more) => sum + more.errors, 0);
+  return [{
+    what: `${where}: errors`,
+    is: "at most",
+    limit: 0,
+    measured: { median: errors, low: errors, high: errors },
+  }];
+}
+
 /** A number with three digits that count. */
 export function number(value: number): string {
   if (!Number.isFinite(value)) return "–";
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value) || 1)));
+  if (value === 0) return "0";
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** A median, and its spread. */
+/** A median, and its spread if there is any. */
 export function withSpread({ median, low, high }: Spread): string {
+  if (low === high) return number(median);
   return `${number(median)} (${number(low)}–${number(high)})`;
 }

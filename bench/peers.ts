@@ -4,7 +4,6 @@
  * @module
  */
 
-import project from "../deno.json" with { type: "json" };
 import type { PeerName } from "./part.ts";
 import { run, start } from "./processes.ts";
 
@@ -15,6 +14,8 @@ export interface Peer {
   readonly url: string;
   /** The processes that count as it, with their descendants. */
   readonly pids: readonly number[];
+  /** Those of them that are an NginX in front of it. */
+  readonly front?: readonly number[];
 }
 
 /** Where a peer keeps what it needs, and what it stands in front of. */
@@ -27,7 +28,8 @@ export interface Setting {
   readonly ttlSeconds: number;
 }
 
-const ROOT = `${import.meta.dirname}/../`;
+/** Where the project is. */
+export const ROOT = `${import.meta.dirname}/../`;
 
 /** The file that `deno task compile` makes. */
 export const EXECUTABLE = `${ROOT}dist/httpfastcache`;
@@ -55,6 +57,12 @@ export const NEEDS: readonly Need[] = [
     test: "command -v go && ls /usr/share/gocode/src/github.com/patrickmn/go-cache",
     packages: "golang-go golang-github-patrickmn-go-cache-dev",
     peer: "go",
+  },
+  {
+    name: "aiohttp and uvloop",
+    test: "/usr/bin/python3 -c 'import aiohttp, uvloop'",
+    packages: "python3-aiohttp python3-uvloop",
+    peer: "python",
   },
   { name: "flask", test: "/usr/bin/python3 -c 'import flask'", packages: "python3-flask" },
 ];
@@ -110,21 +118,6 @@ async function write({ folder }: Setting, config: PeerConfig): Promise<string> {
   return file;
 }
 
-/** The service as `deno task start` runs it, with the demo in the same process. */
-export async function task(name: string, setting: Setting): Promise<Peer> {
-  const cwd = `${setting.folder}/task`;
-  await Deno.mkdir(cwd, { recursive: true });
-  const config = { ...configFor(setting), Stacosys: `http://127.0.0.1:${freePort()}` };
-  await Deno.writeTextFile(`${cwd}/config.json`, JSON.stringify(config));
-  const [deno = "", ...args] = project.tasks.start.command.replace("demo/", `${ROOT}demo/`).split(" ");
-  if (deno !== "deno") throw new Error(`expected the task start to run deno, got ${deno}`);
-  return await ready({
-    name,
-    url: `http://${config.HostPort}`,
-    pids: [start([Deno.execPath(), ...args], { cwd }).pid],
-  });
-}
-
 /** A `Deno.serve` that does nothing but answer, with the headers of a hit. */
 export async function bare(name: string): Promise<Peer> {
   const port = freePort();
@@ -144,6 +137,14 @@ export async function go(name: string, setting: Setting, binary = "go-peer"): Pr
   const config = configFor(setting);
   const { pid } = start([`${setting.folder}/${binary}`, "--config", await write(setting, config)]);
   return await ready({ name, url: `http://${config.HostPort}`, pids: [pid] });
+}
+
+/** A cache on asyncio, in Python. */
+export async function python(name: string, { stacosys, ttlSeconds }: Setting): Promise<Peer> {
+  const port = freePort();
+  const cache = `${ROOT}bench/peers/aiohttp_cache.py`;
+  const { pid } = start(["/usr/bin/python3", cache, `${port}`, stacosys, `${ttlSeconds}`]);
+  return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
 }
 
 /** Builds the Go program into a folder: as `go-peer`, and as `go-peer-1s`, whose counts are fresh for a second. */
@@ -176,155 +177,6 @@ sub vcl_backend_response {
   const work = `${folder}/${port}.varnish`;
   const { pid } = start(["varnishd", "-F", "-a", `127.0.0.1:${port}`, "-f", vcl, "-n", work, "-s", "malloc,64m"]);
   return await ready({ name, url: `http://127.0.0.1:${port}`, pids: [pid] });
-}
-
-/** NginX with one worker and a site. */
-export async function nginx(
-  name: string,
-  folder: string,
-  port: number,
-  site: string,
-  protocol = "http",
-): Promise<Peer> {
-  const conf = `${folder}/nginx-${port}.conf`;
-  await Deno.mkdir(`${folder}/nginx-${port}`);
-  await Deno.writeTextFile(
-    conf,
-    `worker_processes 1;
-worker_rlimit_nofile 8192;
-daemon off;
-pid ${folder}/nginx-${port}.pid;
-error_log ${folder}/nginx-${port}.log;
-events { worker_connections 4096; }
-http {
-  # As in Debian's nginx.conf, but for the log.
-  sendfile on;
-  tcp_nopush on;
-  access_log off;
-  keepalive_requests 1000000;
-  proxy_temp_path ${folder}/nginx-${port}/proxy;
-  client_body_temp_path ${folder}/nginx-${port}/body;
-  fastcgi_temp_path ${folder}/nginx-${port}/fastcgi;
-  uwsgi_temp_path ${folder}/nginx-${port}/uwsgi;
-  scgi_temp_path ${folder}/nginx-${port}/scgi;
-${site}
-}
-`,
-  );
-  return await ready({ name, url: `${protocol}://127.0.0.1:${port}`, pids: [start(["nginx", "-c", conf]).pid] });
-}
-
-/** What makes more of NginX's own cache: one request for each count, and files that are kept open. */
-export const TUNED = "proxy_cache_lock on; open_file_cache max=1000 inactive=1h;";
-
-/** NginX's own cache, as one would set it up in place of the Go program; `more` are directives besides. */
-export async function nginxCache(
-  name: string,
-  setting: Setting,
-  tls?: Certificate,
-  more = "",
-): Promise<Peer> {
-  const port = freePort();
-  const { folder, stacosys, ttlSeconds } = setting;
-  return await nginx(
-    name,
-    folder,
-    port,
-    `  proxy_cache_path ${folder}/cache-${port} keys_zone=counts:1m use_temp_path=off;
-  server {
-    ${tls === undefined ? `listen 127.0.0.1:${port};` : `listen 127.0.0.1:${port} ssl; ${certificateOf(tls)}`}
-    location = /comments/count {
-      proxy_pass ${stacosys};
-      proxy_cache counts;
-      proxy_cache_key $request_uri;
-      proxy_cache_valid 200 ${ttlSeconds}s;
-      add_header Access-Control-Allow-Origin https://blog.example.org;
-      ${more}
-    }
-  }`,
-    tls === undefined ? "http" : "https",
-  );
-}
-
-/** NginX that caches nothing, as it has nothing to fetch. */
-export async function nginxReturn(name: string, { folder }: Setting): Promise<Peer> {
-  const port = freePort();
-  return await nginx(
-    name,
-    folder,
-    port,
-    `  server {
-    listen 127.0.0.1:${port};
-    location / {
-      default_type application/json;
-      add_header Access-Control-Allow-Origin https://blog.example.org;
-      return 200 '{"count":7}\\n';
-    }
-  }`,
-  );
-}
-
-/**
- * NginX with HTTPS before a peer, by the site of deploy/nginx.conf: with its micro-cache or without, or with a
- * new connection to the peer for each request.
- */
-export async function nginxBefore(
-  name: string,
-  { folder }: Setting,
-  peer: Peer,
-  how: "micro-cache" | "keep-alive" | "a connection each",
-): Promise<Peer> {
-  const port = freePort();
-  const { host } = new URL(peer.url);
-  let site = await Deno.readTextFile(`${ROOT}deploy/nginx.conf`);
-  site = site
-    .replace(/server \{\s+listen 80;[^}]*\}/, "")
-    .replaceAll("127.0.0.1:8101", host)
-    .replace("listen 443 ssl http2;", `listen 127.0.0.1:${port} ssl http2;`)
-    .replace(/listen \[::\]:443[^;]*;/, "")
-    .replace(/ssl_certificate [^;]*;\s*ssl_certificate_key [^;]*;/, certificateOf(filesIn(folder)))
-    .replace("/var/cache/nginx-comments", `${folder}/cache-${port}`);
-  if (how !== "micro-cache") site = site.replace("proxy_cache comments;", "proxy_cache off;");
-  if (how === "a connection each") {
-    site = site.replace(
-      /proxy_pass http:\/\/httpfastcache;[^}]*?proxy_read_timeout/,
-      `proxy_pass ${peer.url}; proxy_read_timeout`,
-    );
-  }
-  const front = await nginx(name, folder, port, site, "https");
-  return { ...front, pids: [...front.pids, ...peer.pids] };
-}
-
-/** A certificate and its key, by the names of our configuration. */
-export type Certificate = { readonly TlsCertFile: string; readonly TlsKeyFile: string };
-
-/** Makes a certificate, as Let's Encrypt does by default: for an elliptic curve. */
-export async function certificate(folder: string): Promise<Certificate> {
-  const files = filesIn(folder);
-  await run([
-    ...[
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-days",
-      "90",
-    ],
-    ...["-subj", "/CN=comments.example.org", "-out", files.TlsCertFile, "-keyout", files.TlsKeyFile],
-  ]);
-  return files;
-}
-
-function filesIn(folder: string): Certificate {
-  return { TlsCertFile: `${folder}/cert.pem`, TlsKeyFile: `${folder}/key.pem` };
-}
-
-function certificateOf({ TlsCertFile, TlsKeyFile }: Certificate): string {
-  return `ssl_certificate ${TlsCertFile}; ssl_certificate_key ${TlsKeyFile};`;
 }
 
 /** A Stacosys that costs nothing to ask and counts who does. */

@@ -1,23 +1,42 @@
 /**
- * All processes that the benchmark starts, so that none outlives it.
+ * All processes that the benchmark starts, so that none outlives it, and the cores that they run on.
  *
  * @module
  */
 
-/** What is measured runs on the second core, and the load on the first; on one core they share it. */
-export const LOAD_CORE = "0";
-export const PEER_CORE = navigator.hardwareConcurrency > 1 ? "1" : "0";
+/** On one core, all that is measured has the second core to itself, and the load the first. On two, all share both. */
+export type Cores = "one" | "two";
+
+const HAS_TWO = navigator.hardwareConcurrency > 1;
+const LOAD_CORES: Readonly<Record<Cores, string>> = { one: "0", two: HAS_TWO ? "0,1" : "0" };
+const PEER_CORES: Readonly<Record<Cores, string>> = { one: HAS_TWO ? "1" : "0", two: LOAD_CORES.two };
 
 const running = new Set<Deno.ChildProcess>();
+let cores: Cores = "one";
 let closed = false;
 
+/** Says on which cores peers are started and loaded from now on. */
+export function useCores(wanted: Cores): void {
+  cores = wanted;
+}
+
+/** The cores of the load, as taskset wants them. */
+export function loadCores(): string {
+  return LOAD_CORES[cores];
+}
+
+/** How many cores a peer has. */
+export function peerCores(): number {
+  return PEER_CORES[cores].split(",").length;
+}
+
 /**
- * Starts a process that runs until {@linkcode stopAll}, on the peers' core.
+ * Starts a process that runs until {@linkcode stopAll}, on the peers' cores.
  *
  * @throws after {@linkcode close}.
  */
 export function start(command: readonly string[], options: Deno.CommandOptions = {}): Deno.ChildProcess {
-  return spawn(["taskset", "-c", PEER_CORE, ...command], { stdout: "null", stderr: "null", ...options });
+  return spawn(["taskset", "-c", PEER_CORES[cores], ...command], { stdout: "null", stderr: "null", ...options });
 }
 
 /**

@@ -38,6 +38,11 @@ export function spread(numbers: readonly number[]): Spread {
   return { median: quantile(numbers, 0.5), low: quantile(numbers, 0.25), high: quantile(numbers, 0.75) };
 }
 
+/** The middle of one of the things that each round gave. */
+export function middle<Field extends string>(rounds: readonly Readonly<Record<Field, number>>[], field: Field): number {
+  return quantile(rounds.map((round) => round[field]), 0.5);
+}
+
 /** How `ours` compares with `theirs`, round by round. */
 export function ratio(ours: readonly number[], theirs: readonly number[]): Spread {
   return spread(ours.map((value, round) => value / (theirs[round] ?? NaN)));

@@ -4,17 +4,16 @@
  * @module
  */
 
-import { usage } from "./measure.ts";
+import { type Memory, memory } from "./measure.ts";
 import { number, type Options, type Report, TARGETS, withSpread } from "./part.ts";
 import * as peers from "./peers.ts";
 import { run, start as startProcess } from "./processes.ts";
-import { alternate, quantile, spread } from "./rounds.ts";
+import { alternate, middle, spread } from "./rounds.ts";
 
 const STARTS = 10;
 
-interface Start {
+interface Start extends Memory {
   readonly ms: number;
-  readonly rss: number;
 }
 
 /** Measures it. */
@@ -37,11 +36,12 @@ export async function start({ folder, wants }: Options): Promise<Report> {
     text:
       `From exec to the first answer, a miss, and the memory then; ${STARTS} starts each. A first start unpacks the ` +
       "self-extracting executable.",
-    head: ["", "first answer, ms", "memory then, MB"],
+    head: ["", "first answer, ms", "memory then, MB", "its own, MB"],
     rows: [...results].map(([name, starts]) => [
       name,
       withSpread(spread(starts.map(({ ms }) => ms))),
-      number(quantile(starts.map(({ rss }) => rss), 0.5)),
+      number(middle(starts, "rss")),
+      number(middle(starts, "own")),
     ]),
   };
 }
@@ -59,7 +59,7 @@ async function firstAnswer(command: readonly string[], url: string, env: Record<
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
     }
-    return { ms: performance.now() - start, rss: (await usage([child.pid])).rss };
+    return { ms: performance.now() - start, ...await memory(child.pid) };
   } finally {
     child.kill("SIGKILL");
     await child.status;

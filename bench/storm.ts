@@ -4,6 +4,7 @@
  * @module
  */
 
+import { nginxCache } from "./nginx.ts";
 import { number, type Options, type PeerName, type Report, TARGETS } from "./part.ts";
 import * as peers from "./peers.ts";
 import { stopAll } from "./processes.ts";
@@ -19,9 +20,10 @@ export async function storm({ folder, wants, clients }: Options): Promise<Report
   const candidates: [PeerName, string, (name: string, setting: peers.Setting) => Promise<peers.Peer>][] = [
     ["ours", "httpfastcache", peers.executable],
     ["go", "Go program", (name, setting) => peers.go(name, setting, "go-peer-1s")],
-    ["nginx", "NginX proxy_cache", peers.nginxCache],
-    ["nginx", "NginX proxy_cache with proxy_cache_lock", (name, setting) => {
-      return peers.nginxCache(name, setting, undefined, "proxy_cache_lock on;");
+    ["python", "Python cache", peers.python],
+    ["nginx", "NginX's cache", nginxCache],
+    ["nginx", "NginX's cache with proxy_cache_lock", (name, setting) => {
+      return nginxCache(name, setting, undefined, "proxy_cache_lock on;");
     }],
     ["varnish", "Varnish", peers.varnish],
   ];

@@ -1,11 +1,13 @@
 /**
- * The benchmark as whoever runs it sees it end: whatever happens, nothing that it started stays.
+ * The benchmark as whoever runs it sees it end: whatever happens, nothing that it started stays, and what it found can be
+ * read.
  *
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { NEEDS } from "../../bench/peers.ts";
+import { writeReport } from "../../bench/report.ts";
 import project from "../../deno.json" with { type: "json" };
 import { makeFolder } from "../folder.ts";
 import { until } from "../until.ts";
@@ -41,6 +43,37 @@ Deno.test("a benchmark that is called wrongly says so in a line", async () => {
     assertEquals(code, 1);
     assertMatch(new TextDecoder().decode(stderr), /^bench: (--\w+: )?expected [^\n]+, got [^\n]+\n$/);
   }
+});
+
+Deno.test("the results say of each promise whether it was kept", async () => {
+  await using folder = await makeFolder();
+  const measured = { median: 1.5, low: 1.4, high: 1.7 };
+  const bounds = [
+    { what: "CPU", is: "at most", limit: 1.5, measured },
+    { what: "requests", is: "at least", limit: 1.6, measured },
+  ] as const;
+  await writeReport(folder.path, new Map([["hit", { title: "A hit", text: "", head: [], rows: [], bounds }]]), "bench");
+  const results = await Deno.readTextFile(`${folder.path}/RESULTS.md`);
+  assertStringIncludes(results, "| CPU | at most 1.5 | 1.50 (1.40–1.70) | yes |");
+  assertStringIncludes(results, "| requests | at least 1.6 | 1.50 (1.40–1.70) | **no** |");
+});
+
+Deno.test("a chart has the order of its bars, and says which are better, and where and when it was measured", async () => {
+  await using folder = await makeFolder();
+  const bars = [{ name: "second & last", value: 7, ours: true }, { name: "first", value: 8, ours: false }];
+  const chart = { title: "Hits", unit: "µs", better: "less", bars } as const;
+  const results = await writeReport(
+    folder.path,
+    new Map([["hit", { title: "A hit", text: "", head: [], rows: [], chart }]]),
+    "bench",
+  );
+  assertStringIncludes(results, "![Hits](hit.svg)");
+  const drawn = await Deno.readTextFile(`${folder.path}/hit.svg`);
+  const texts = Array.from(drawn.matchAll(/<text [^>]*>([^<]*)</g), ([, text]) => text);
+  assertEquals(texts[1], "µs; less is better");
+  assertMatch(texts[2] ?? "", /, \d+ cores$/);
+  assertMatch(texts[3] ?? "", /^Deno \d+\.\d+\.\d+, \d{4}-\d\d-\d\d$/);
+  assertEquals(texts.slice(4), ["second &amp; last", "7", "first", "8"]);
 });
 
 /** Starts a benchmark whose temporary files are in `folder`. */
