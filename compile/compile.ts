@@ -9,13 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { writeSelfExtracting } from "./self_extracting.ts";
 
-/**
- * Flags of V8 that the program runs with, whichever kind of file it is in. After 230,000 made-up URLs it holds 96 MB with
- * them where it held 150, and 100 with a semi-space of 2 MB; a hit costs the same, and `--optimize-for-size` made a miss
- * cost a quarter more. A growth of 20 % instead of 40 saved no memory and made V8 collect all of it in the middle of a
- * sweep. Deno does all tasks of V8 before it looks at readers again: with tasks that mark, such a collection stopped them
- * for 0.3 s with a million entries and for 30 ms with 100,000; without, for 0.1 s and 6 ms.
- */
+/** Flags of V8 that keep the program small, whichever kind of file it is in; `bench/` says what they were chosen by. */
 const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
 
 /** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */

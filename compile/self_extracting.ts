@@ -38,18 +38,16 @@ export async function writeSelfExtracting(parts: Parts, output: string): Promise
   }
 }
 
-/** The archive: the runtime, under the name that the process is to have, the program, and room for compiled code. */
+/** The archive: the runtime, under the name that the process is to have, and the program. */
 async function pack({ runtime, program }: Parts, folder: string): Promise<Uint8Array<ArrayBuffer>> {
   await Deno.copyFile(runtime, `${folder}/httpfastcache`);
   await Deno.copyFile(program, `${folder}/program.js`);
-  await Deno.mkdir(`${folder}/cache`);
   await Deno.chmod(`${folder}/httpfastcache`, 0o755);
   await Deno.chmod(`${folder}/program.js`, 0o644);
-  await Deno.chmod(`${folder}/cache`, 0o700);
   const { success, stdout, stderr } = await new Deno.Command("tar", {
     args: [
       ...["--create", "--gzip", "--directory", folder, "--owner=0", "--group=0", "--mtime=@0"],
-      ...["httpfastcache", "program.js", "cache"],
+      ...["httpfastcache", "program.js"],
     ],
   }).output();
   if (!success) throw new Error(`cannot pack ${runtime} and ${program}: ${new TextDecoder().decode(stderr)}`);

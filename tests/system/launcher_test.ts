@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { writeSelfExtracting } from "../../compile/self_extracting.ts";
 
 /** Tells how it was started, then does what the program's first argument says. */
@@ -37,30 +37,37 @@ async function succeeds(command: string, ...args: string[]): Promise<boolean> {
   }
 }
 
-/** A folder with the executable, and two where it can unpack. */
+/** A folder, with a blank and an accent in its name, in which the executable is, and another where it can unpack. */
 interface Place {
   readonly folder: string;
   readonly file: string;
   /** For `XDG_CACHE_HOME`. */
   readonly cache: string;
-  /** For `TMPDIR`. */
-  readonly temporary: string;
 }
 
-async function inPlace(test: (place: Place) => Promise<void>, machine: string = Deno.build.arch): Promise<void> {
-  const folder = await Deno.realPath(await Deno.makeTempDir());
-  const place = { folder, file: `${folder}/httpfastcache`, cache: `${folder}/cache`, temporary: `${folder}/temporary` };
-  const [runtime, program] = [`${folder}/runtime`, `${folder}/program`];
+async function inPlace(
+  test: (place: Place) => Promise<void>,
+  parts: { machine?: string; runtime?: string } = {},
+): Promise<void> {
+  const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "à part " }));
   try {
+    const place = { folder, file: `${folder}/httpfastcache`, cache: `${folder}/cache` };
     await Deno.mkdir(place.cache, { mode: 0o700 });
-    await Deno.mkdir(place.temporary, { mode: 0o700 });
-    await Deno.writeTextFile(runtime, RUNTIME);
-    await Deno.writeTextFile(program, "the program");
-    await writeSelfExtracting({ runtime, program, machine, options: ["--the-last-option"] }, place.file);
+    await writeExecutable(place.file, parts);
     await test(place);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+async function writeExecutable(
+  file: string,
+  { machine = Deno.build.arch as string, runtime = RUNTIME } = {},
+): Promise<void> {
+  const parts = { runtime: `${file}.runtime`, program: `${file}.program`, machine, options: ["--the-last-option"] };
+  await Deno.writeTextFile(parts.runtime, runtime);
+  await Deno.writeTextFile(parts.program, "the program");
+  await writeSelfExtracting(parts, file);
 }
 
 interface Ended {
@@ -118,11 +125,11 @@ Deno.test("the executable unpacks once, and later starts use what is there", () 
   }));
 
 Deno.test("it unpacks where systemd, then XDG, then the home say", () =>
-  inPlace(async ({ folder, file, cache, temporary }) => {
+  inPlace(async ({ folder, file, cache }) => {
     const [systemd, home] = [`${folder}/systemd`, `${folder}/home`];
     await Deno.mkdir(home);
     await Deno.mkdir(systemd);
-    const env = { CACHE_DIRECTORY: `${systemd}:/another`, XDG_CACHE_HOME: cache, HOME: home, TMPDIR: temporary };
+    const env = { CACHE_DIRECTORY: `${systemd}:/another`, XDG_CACHE_HOME: cache, HOME: home };
     const { CACHE_DIRECTORY: _, ...withoutSystemd } = env;
     const { XDG_CACHE_HOME: __, ...homeAlone } = withoutSystemd;
     assertMatch((await ends([file], env)).runtime ?? "", new RegExp(`^${systemd}/unpacked-`));
@@ -162,128 +169,165 @@ Deno.test("it starts by a link, by PATH, from a folder with blanks, and nothing 
 for (const shell of ["dash", "bash", "busybox"]) {
   const missing = !await succeeds(shell, ...shell === "busybox" ? ["true"] : ["-c", "true"]);
   Deno.test({
-    name: `${shell} runs it, cold, warm and without a cache${
-      missing ? ` (ignored: needs ${shell}: apt-get install ${shell})` : ""
-    }`,
+    name: `${shell} runs it, cold and warm${missing ? ` (ignored: needs ${shell}: apt-get install ${shell})` : ""}`,
     ignore: missing,
     fn: () =>
-      inPlace(async ({ folder, file, cache, temporary }) => {
+      inPlace(async ({ folder, file, cache }) => {
         const bin = `${folder}/bin`;
         await Deno.mkdir(bin);
         // Busybox brings its own tar, find and so on, and they are to do as well.
         if (shell === "busybox") assert(await succeeds("busybox", "--install", "-s", bin));
-        const command = [...shell === "busybox" ? ["busybox", "sh"] : [shell], file, "an argument"];
-        for (const env of [{ XDG_CACHE_HOME: cache }, { XDG_CACHE_HOME: cache }, { TMPDIR: temporary }]) {
-          const { code, lines, warnings } = await ends(command, { ...env, PATH: `${bin}:/usr/bin:/bin` });
+        const command = [shell === "busybox" ? "sh" : shell, file, "an argument"];
+        const env = { XDG_CACHE_HOME: cache, PATH: shell === "busybox" ? bin : "/usr/bin:/bin" };
+        for (const _ of ["cold", "warm"]) {
+          const { code, lines, warnings } = await ends(command, env);
           assertEquals({ code, lines, warnings }, { code: 0, lines: ["<an argument>"], warnings: [] });
         }
-        assertEquals(names(temporary), []);
+        unpackedIn(cache);
       }),
   });
 }
 
-Deno.test("starts that race on a cold cache all run, and unpack one folder", () =>
+Deno.test("twelve starts at once on a cold cache all run in silence, and leave one folder, twenty times", () =>
   inPlace(async ({ file, cache }) => {
-    const all = await Promise.all(Array.from({ length: 8 }, () => ends([file], { XDG_CACHE_HOME: cache })));
-    const runtime = `${unpackedIn(cache)}/httpfastcache`;
-    assertEquals(all, all.map(() => ({ code: 0, runtime, lines: [], warnings: [] })));
+    for (let round = 0; round < 20; round++) {
+      const all = await Promise.all(Array.from({ length: 12 }, () => ends([file], { XDG_CACHE_HOME: cache })));
+      const at = unpackedIn(cache);
+      assertEquals(all, all.map(() => ({ code: 0, runtime: `${at}/httpfastcache`, lines: [], warnings: [] })));
+      assertEquals(names(at).sort(), ["httpfastcache", "program.js"]);
+      await Deno.remove(at, { recursive: true });
+    }
   }));
 
-Deno.test("without a cache it runs from a folder that is gone, whoever ends it and how", () =>
-  inPlace(async ({ file, temporary }) => {
-    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      const child = spawn([file, "wait"], { HOME: "/nonexistent", TMPDIR: temporary }, "null");
+Deno.test("signals are the program's", () =>
+  inPlace(async ({ file, cache }) => {
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+      const child = spawn([file, "wait"], { XDG_CACHE_HOME: cache }, "null");
       const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-      assertMatch((await output.read()).value ?? "", new RegExp(`^process ${child.pid}, /proc/self/fd/8 runs`));
-      assertEquals(names(temporary), []);
+      assertMatch((await output.read()).value ?? "", new RegExp(`^process ${child.pid}, `));
       child.kill(signal);
       assertEquals((await child.status).signal, signal);
       await output.cancel();
       await child.stderr.cancel();
     }
-    assertEquals(names(temporary), []);
   }));
 
-Deno.test("ended while it unpacks, it leaves nothing and dies by that signal", () =>
+/** Ends the executable by `signal` while it unpacks, and waits until its tar has ended, too. */
+async function endedWhileUnpacking({ folder, file, cache }: Place, signal: Deno.Signal): Promise<void> {
+  // A tar that says when it has begun, and goes on until it is told.
+  const bin = await Deno.makeTempDir({ dir: folder });
+  const script = `#!/bin/sh\necho begun >&3\nwhile [ ! -e "\${0%/*}/go" ]; do sleep 0.01; done\n`;
+  await Deno.writeTextFile(`${bin}/tar`, script, { mode: 0o755 });
+  const env = { XDG_CACHE_HOME: cache, PATH: `${bin}:/usr/bin:/bin` };
+  const child = spawn(["sh", "-c", 'exec "$0" 3>&1', file], env, "null");
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  assertEquals((await output.read()).value, "begun\n");
+  child.kill(signal);
+  await Deno.writeTextFile(`${bin}/go`, "");
+  assertEquals((await child.status).signal, signal);
+  assertEquals((await output.read()).done, true);
+  await child.stderr.cancel();
+}
+
+Deno.test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only until the next start", () =>
+  inPlace(async (place) => {
+    await endedWhileUnpacking(place, "SIGTERM");
+    assertEquals(names(`${place.cache}/httpfastcache`), []);
+    await endedWhileUnpacking(place, "SIGKILL");
+    assertEquals(names(`${place.cache}/httpfastcache`).length, 1);
+    const { code, warnings } = await ends([place.file], { XDG_CACHE_HOME: place.cache });
+    assertEquals({ code, warnings }, { code: 0, warnings: [] });
+    unpackedIn(place.cache);
+  }));
+
+Deno.test("a start removes other versions, but not what another start is unpacking, nor anything else", () =>
   inPlace(async ({ folder, file, cache }) => {
-    // A tar that says when it has begun, and goes on until it is told.
+    const env = { XDG_CACHE_HOME: cache };
+    const older = `${folder}/older`;
+    await writeExecutable(older, { runtime: `${RUNTIME}# An older version.\n` });
+    await ends([older], env);
+    const kept = [`unpacked-0123456789abcdef.${Deno.pid}`, "something-else"];
+    // One from a process that is gone, and one as versions before named it.
+    for (const name of [...kept, "unpacked-0123456789abcdef.999999999", "unpacked-0123456789abcdef.Xf3kQz"]) {
+      await Deno.mkdir(`${cache}/httpfastcache/${name}`);
+      await Deno.writeTextFile(`${cache}/httpfastcache/${name}/httpfastcache`, "half of it");
+    }
+    for (const _ of ["cold", "warm"]) {
+      const { code, runtime = "", warnings } = await ends([file], env);
+      assertEquals({ code, warnings }, { code: 0, warnings: [] });
+      const version = runtime.split("/").at(-2) ?? "";
+      assertEquals(names(`${cache}/httpfastcache`).sort(), [...kept, version].sort());
+    }
+  }));
+
+Deno.test("what it cannot remove keeps it from nothing, and it says nothing", () =>
+  inPlace(async ({ folder, file, cache }) => {
     await Deno.mkdir(`${folder}/bin`);
-    const script = `#!/bin/sh\necho begun >&3\nwhile [ ! -e ${folder}/go ]; do sleep 0.01; done\n`;
-    await Deno.writeTextFile(`${folder}/bin/tar`, script, { mode: 0o755 });
-    const env = { XDG_CACHE_HOME: cache, PATH: `${folder}/bin:/usr/bin:/bin` };
-    const child = spawn(["sh", "-c", 'exec "$0" 3>&1', file], env, "null");
-    const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    assertEquals((await output.read()).value, "begun\n");
-    child.kill("SIGTERM");
-    await Deno.writeTextFile(`${folder}/go`, "");
-    assertEquals((await child.status).signal, "SIGTERM");
-    assertEquals(names(`${cache}/httpfastcache`), []);
-    await output.cancel();
-    await child.stderr.cancel();
+    await Deno.writeTextFile(`${folder}/bin/rm`, "#!/bin/sh\necho cannot remove >&2\nexit 1\n", { mode: 0o755 });
+    const env = { XDG_CACHE_HOME: cache };
+    await ends([file], env);
+    await Deno.mkdir(`${cache}/httpfastcache/unpacked-0123456789abcdef`);
+    const { code, warnings } = await ends([file], { ...env, PATH: `${folder}/bin:/usr/bin:/bin` });
+    assertEquals({ code, warnings }, { code: 0, warnings: [] });
+  }));
+
+Deno.test("what somebody has removed of the unpacked folder is unpacked again", () =>
+  inPlace(async ({ file, cache }) => {
+    const env = { XDG_CACHE_HOME: cache };
+    const first = await ends([file], env);
+    for (const name of ["httpfastcache", "program.js"]) {
+      await Deno.remove(`${unpackedIn(cache)}/${name}`);
+      assertEquals(await ends([file], env), first);
+    }
   }));
 
 /** What somebody may have done to the unpacked folder `at`. */
 const tampering: Record<string, (at: string, cache: string) => Promise<unknown>> = {
-  "the runtime may be written by the group": (at) => Deno.chmod(`${at}/httpfastcache`, 0o775),
-  "the program may be written by everybody": (at) => Deno.chmod(`${at}/program.js`, 0o646),
-  "the folder may be written by the group": (at) => Deno.chmod(at, 0o770),
-  "the folder may be written by everybody": (at) => Deno.chmod(at, 0o707),
-  "the folder of the compiled code may be written by everybody": (at) => Deno.chmod(`${at}/cache`, 0o1777),
-  "the folder above may be written by the group": (_, cache) => Deno.chmod(`${cache}/httpfastcache`, 0o770),
-  "a folder further up may be written by everybody": (_, cache) => Deno.chmod(cache, 0o777),
-  "the program is a link": async (at) => {
-    await Deno.rename(`${at}/program.js`, `${at}/another.js`);
-    await Deno.symlink("another.js", `${at}/program.js`);
-  },
-  "the folder is a link": async (at, cache) => {
+  "the group may write it": (at) => Deno.chmod(at, 0o770),
+  "everybody may write it": (at) => Deno.chmod(at, 0o707),
+  "the group may write the folder above": (_, cache) => Deno.chmod(`${cache}/httpfastcache`, 0o770),
+  "everybody may write the folder above": (_, cache) => Deno.chmod(`${cache}/httpfastcache`, 0o1777),
+  "it is a link": async (at, cache) => {
     await Deno.rename(at, `${cache}/elsewhere`);
     await Deno.symlink(`${cache}/elsewhere`, at);
   },
-  "the folder is a link to nowhere": async (at) => {
-    await Deno.remove(at, { recursive: true });
-    await Deno.symlink("nowhere", at);
-  },
-  "the program is missing": (at) => Deno.remove(`${at}/program.js`),
-  "a file is in place of the folder": async (at) => {
+  "it is a file": async (at) => {
     await Deno.remove(at, { recursive: true });
     await Deno.writeTextFile(at, "");
   },
 };
 
 const byOthers: typeof tampering = {
-  "the runtime is another user's": (at) => Deno.chown(`${at}/httpfastcache`, 65534, null),
-  "the folder is another user's": (at) => Deno.chown(at, 65534, null),
+  "it is another user's": (at) => Deno.chown(at, 65534, null),
   "the folder above is another user's": (_, cache) => Deno.chown(`${cache}/httpfastcache`, 65534, null),
-  "a folder further up is another user's": (_, cache) => Deno.chown(cache, 65534, null),
 };
 
 for (const [what, tamper] of [...Object.entries(tampering), ...Object.entries(byOthers)]) {
   const ignore = what in byOthers && !isRoot;
   Deno.test({
-    name: `what is unpacked is not run but warned about if ${what}${ignore ? NEEDS_ROOT : ""}`,
+    name: `the unpacked folder is not used, and one line says so, if ${what}${ignore ? NEEDS_ROOT : ""}`,
     ignore,
     fn: () =>
-      inPlace(async ({ file, cache, temporary }) => {
-        const env = { XDG_CACHE_HOME: cache, TMPDIR: temporary };
+      inPlace(async ({ file, cache }) => {
+        const env = { XDG_CACHE_HOME: cache };
         await ends([file], env);
         const at = unpackedIn(cache);
         await tamper(at, cache);
         const { code, runtime, warnings } = await ends([file], env);
-        assertEquals({ code, runtime }, { code: 0, runtime: "/proc/self/fd/8" });
-        assertEquals(warnings, [
-          `httpfastcache: warning: ${at} is not used: expected it whole, and nobody but this user to be able to write there`,
-        ]);
-        assertEquals(names(temporary), []);
+        assertEquals({ code, runtime, lines: warnings.length }, { code: 1, runtime: undefined, lines: 1 });
+        assertMatch(warnings[0] ?? "", new RegExp(`folder of user ${Deno.uid()} that nobody else may write`));
+        assertEquals(names(`${cache}/httpfastcache`), [at.replace(/.*\//, "")]);
       }),
   });
 }
 
-Deno.test("a folder for all, such as /tmp, may be further up; a link may lead to the cache", () =>
+Deno.test("others may read the folder above, and a link may lead to it", () =>
   inPlace(async ({ folder, file, cache }) => {
-    await Deno.chmod(cache, 0o1777);
+    await Deno.mkdir(`${cache}/httpfastcache`, { mode: 0o755 });
     await Deno.symlink(cache, `${folder}/link`);
     const { runtime, warnings } = await ends([file], { XDG_CACHE_HOME: `${folder}/link` });
     assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
+    assertEquals((await Deno.stat(unpackedIn(cache))).mode, 0o40700);
   }));
 
 Deno.test({
@@ -305,87 +349,102 @@ Deno.test({
     }),
 });
 
-Deno.test("what a start that was cut short left is not used, and removed after a day; so are other versions", () =>
-  inPlace(async ({ file, cache }) => {
-    const env = { XDG_CACHE_HOME: cache };
-    await ends([file], env);
-    const at = unpackedIn(cache);
-    await Deno.remove(at, { recursive: true });
-    for (const name of [`${at}.yester`, `${at}.todayy`, `${cache}/httpfastcache/unpacked-0123456789abcdef`]) {
-      await Deno.mkdir(name);
-      await Deno.writeTextFile(`${name}/httpfastcache`, "half of it");
-    }
-    await Deno.mkdir(`${cache}/httpfastcache/something-else`);
-    const dayBefore = Date.now() / 1000 - 2 * 86400;
-    for (const name of [`${at}.yester`, `${cache}/httpfastcache/unpacked-0123456789abcdef`]) {
-      await Deno.utime(name, dayBefore, dayBefore);
-    }
-    await Deno.utime(`${cache}/httpfastcache/something-else`, dayBefore, dayBefore);
-    assertEquals((await ends([file], env)).runtime, `${at}/httpfastcache`);
-    const left = names(`${cache}/httpfastcache`).map((name) => `${cache}/httpfastcache/${name}`).sort();
-    assertEquals(left, [`${cache}/httpfastcache/something-else`, at, `${at}.todayy`].sort());
-  }));
+Deno.test({
+  name: `nothing is written into a home that is another user's${NEEDS_ROOT}`,
+  ignore: !isRoot,
+  fn: () =>
+    inPlace(async ({ file, cache }) => {
+      await Deno.chown(cache, 65534, 65534);
+      assertEquals((await ends([file], { HOME: cache })).code, 1);
+      assertEquals(names(cache), []);
+    }),
+});
 
 Deno.test("the same parts make the same file", () =>
   inPlace(async ({ folder, file }) => {
-    const [runtime, program, again] = [`${folder}/runtime`, `${folder}/program`, `${folder}/again`];
-    await writeSelfExtracting({ runtime, program, machine: Deno.build.arch, options: ["--the-last-option"] }, again);
-    assertEquals(await Deno.readFile(again), await Deno.readFile(file));
+    await writeExecutable(`${folder}/again`);
+    assertEquals(await Deno.readFile(`${folder}/again`), await Deno.readFile(file));
   }));
 
+/** What goes wrong is one line and status 1, and nothing is left of it. */
+async function failsToStart({ file, cache }: Place): Promise<string> {
+  const { code, warnings } = await ends([file], { XDG_CACHE_HOME: cache });
+  assertEquals({ code, lines: warnings.length }, { code: 1, lines: 1 });
+  assertEquals(names(`${cache}/httpfastcache`), []);
+  return warnings[0] ?? "";
+}
+
 Deno.test("a file that was cut short says so in one line, ends with 1 and leaves nothing", () =>
-  inPlace(async ({ file, temporary }) => {
-    await Deno.truncate(file, (await Deno.stat(file)).size - 100);
-    const { code, warnings } = await ends([file], { TMPDIR: temporary });
-    assertEquals(code, 1);
-    assertEquals(warnings.length, 1);
-    assertMatch(warnings[0] ?? "", new RegExp(`^httpfastcache: cannot unpack into ${temporary}: .*unexpected end`));
-    assertEquals(names(temporary), []);
+  inPlace(async (place) => {
+    await Deno.truncate(place.file, (await Deno.stat(place.file)).size - 100);
+    const line = await failsToStart(place);
+    assertStringIncludes(line, `httpfastcache: cannot unpack into ${place.cache}/httpfastcache: `);
+    assertStringIncludes(line, "unexpected end");
   }));
 
 Deno.test("a file made for another machine says so", () =>
-  inPlace(async ({ file, cache }) => {
-    const { code, warnings } = await ends([file], { XDG_CACHE_HOME: cache });
-    assertEquals(code, 1);
-    assertEquals(warnings, [
+  inPlace(async (place) => {
+    assertEquals(
+      await failsToStart(place),
       `httpfastcache: cannot start: made for another, and this machine is ${Deno.build.arch}`,
-    ]);
-  }, "another"));
+    );
+  }, { machine: "another" }));
 
-/** Mounts a small file system on `folder` that the command alone sees. */
-function mounted(folder: string, options: string, command: string[]): string[] {
-  const script = 'mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@"';
-  return ["unshare", "--mount", "sh", "-c", script, folder, options, ...command];
+Deno.test("where there is no glibc it says that this is missing", () =>
+  inPlace(async (place) => {
+    const line = await failsToStart(place);
+    assertStringIncludes(line, "httpfastcache: cannot start: the Deno runtime needs glibc 2.27 or later");
+    // A program whose interpreter is missing is for the system what one without its loader is.
+  }, { runtime: "#!/nowhere/ld-linux\n" }));
+
+/** Mounts a small file system on `folder`, starts `file`, and tells what it left there. */
+function mounted(folder: string, options: string, file: string): string[] {
+  const script = 'mount -t tmpfs -o "$1" tmpfs "$0" && { "$2"; status=$?; find "$0" -type f; exit $status; }';
+  return ["unshare", "--mount", "sh", "-c", script, folder, options, file];
 }
 
 for (
-  const [what, options, warning] of [
-    ["may run nothing", "mode=700,noexec", /^httpfastcache: warning: cannot unpack into .*: .*Permission denied$/],
-    ["is full", "mode=700,size=4k", /^httpfastcache: warning: cannot unpack into .*No space left on device/],
-    ["is read-only", "mode=700,ro", undefined],
+  const [what, options, says] of [
+    ["may run nothing", "mode=700,noexec", /^httpfastcache: cannot start: .*Permission denied$/],
+    ["is full", "mode=700,size=4k", /^httpfastcache: cannot unpack into .*No space left on device/],
   ] as const
 ) {
   Deno.test({
-    name: `a cache that ${what} is passed over${NEEDS_MOUNT}`,
+    name: `a cache that ${what} is one line and status 1, and nothing is left there${NEEDS_MOUNT}`,
     ignore: !canMount,
     fn: () =>
-      inPlace(async ({ file, cache, temporary }) => {
-        const env = { XDG_CACHE_HOME: cache, TMPDIR: temporary, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
-        const { code, runtime, warnings } = await ends(mounted(cache, options, [file]), env);
-        assertEquals({ code, runtime }, { code: 0, runtime: "/proc/self/fd/8" });
-        assertEquals(warnings.length, warning === undefined ? 0 : 1);
-        if (warning !== undefined) assertMatch(warnings[0] ?? "", warning);
-        assertEquals(names(temporary), []);
+      inPlace(async ({ file, cache }) => {
+        const env = { XDG_CACHE_HOME: cache, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+        const { code, lines, warnings } = await ends(mounted(cache, options, file), env);
+        assertEquals({ code, lines, warnings: warnings.length }, { code: 1, lines: [], warnings: 1 });
+        assertMatch(warnings[0] ?? "", says);
       }),
   });
 }
 
-Deno.test("nowhere to unpack is one line that says where it tried, and status 1", () =>
+Deno.test("a cache that cannot be used is passed over", () =>
+  inPlace(async ({ folder, file, cache }) => {
+    await Deno.writeTextFile(`${folder}/file`, "");
+    await Deno.mkdir(`${folder}/all's`);
+    await Deno.chmod(`${folder}/all's`, 0o777);
+    for (const unusable of [`${folder}/file`, `${folder}/all's`, "relative", "/proc/nowhere"]) {
+      const { runtime, warnings } = await ends([file], { CACHE_DIRECTORY: unusable, XDG_CACHE_HOME: cache });
+      assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
+    }
+  }));
+
+Deno.test("no folder to unpack into is one line that names the three variables, and status 1", () =>
   inPlace(async ({ file, folder }) => {
-    const { code, warnings } = await ends([file], { TMPDIR: `${folder}/nowhere` });
-    assert(
-      warnings.some((line) => line === `httpfastcache: cannot unpack into ${folder}/nowhere`),
-      warnings.join("\n"),
-    );
-    assertEquals(code, 1);
+    for (const env of [{}, { CACHE_DIRECTORY: "relative", XDG_CACHE_HOME: file, HOME: `${folder}/nowhere` }]) {
+      const { code, warnings } = await ends([file], env);
+      const { CACHE_DIRECTORY = "", XDG_CACHE_HOME = "", HOME = "" }: Record<string, string> = env;
+      assertEquals({ code, warnings }, {
+        code: 1,
+        warnings: [
+          "httpfastcache: cannot unpack: expected CACHE_DIRECTORY, XDG_CACHE_HOME or HOME to name a folder of user " +
+          `${Deno.uid()} that nobody else may write, got "${CACHE_DIRECTORY}", "${XDG_CACHE_HOME}" and "${HOME}"`,
+        ],
+      });
+    }
+    assert(!names(folder).includes("nowhere"));
   }));
