@@ -1,217 +1,21 @@
 /**
- * What `deploy/` takes to a VPS, tried with the real programs: systemd reads the unit, the crontab's lines are run as cron
- * runs them, and NginX stands before the program by the site.
+ * NginX as deploy/nginx.conf has it, with the program behind.
  *
  * @module
  */
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
-import { compileSelfExtracting } from "../../compile/compile.ts";
 import { type Folder, makeFolder } from "../folder.ts";
-import { freePort, type Program, startProgram } from "./program.ts";
-import { type Answer, ask, brief, received } from "./reader.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
+import { deployed, end, PATH, replaced, run, test } from "./deploy.ts";
+import { freePort, type Program, startProgram } from "./program.ts";
+import { type Answer, brief, received } from "./reader.ts";
 
-const DEPLOY = `${import.meta.dirname}/../../deploy/`;
-const UNIT = await Deno.readTextFile(`${DEPLOY}httpfastcache.service`);
-const CRONTAB = await Deno.readTextFile(`${DEPLOY}httpfastcache.cron`);
-const SITE = await Deno.readTextFile(`${DEPLOY}nginx.conf`);
+const SITE = await deployed("nginx.conf");
 
-/** What is tried here, and the packages of Debian that have it. */
-const PACKAGES = {
-  "systemd-analyze": "systemd",
-  crontab: "cron",
-  flock: "util-linux",
-  pkill: "procps",
-  nginx: "nginx-light",
-  openssl: "openssl",
-} as const;
-
-type Needed = keyof typeof PACKAGES;
-
-/** On Debian /usr/sbin is only in the path of root. */
-const PATH = `${Deno.env.get("PATH")}:/usr/sbin`;
-
-const absent = new Set<string>();
-for (const program of Object.keys(PACKAGES)) {
-  if (!(await run("sh", "-c", `command -v ${program}`)).success) absent.add(program);
-}
-const isRoot = Deno.uid() === 0;
-
-function test(name: string, needs: readonly (Needed | "root")[], fn: () => Promise<void>): void {
-  const missing = needs.flatMap((need) => {
-    if (need === "root") return isRoot ? [] : ["needs root"];
-    return absent.has(need) ? [`apt install ${PACKAGES[need]}`] : [];
-  });
-  const ignore = missing.length > 0;
-  Deno.test({ name: ignore ? `${name} (ignored: ${missing.join(", ")})` : name, ignore, fn });
-}
-
-// The unit.
-
-test("systemd has nothing to say about the unit", ["systemd-analyze"], async () => {
-  await using folder = await makeFolder();
-  const unit = `${folder.path}/httpfastcache.service`;
-  // It looks whether there is what the unit starts.
-  await Deno.writeTextFile(unit, replaced(UNIT, "/usr/local/bin/httpfastcache", "/bin/true"));
-  assertEquals(await run("systemd-analyze", "verify", unit), { success: true, output: "" });
-});
-
-test("systemd rates the exposure of the unit 2.0 or less", ["systemd-analyze"], async () => {
-  const options = ["--offline=true", "--threshold=20", "--no-pager"];
-  const { success, output } = await run("systemd-analyze", "security", ...options, `${DEPLOY}httpfastcache.service`);
-  assert(success, output.split("\n").filter((line) => /^(✗|→)/.test(line)).join("\n"));
-});
-
-test("told to end, and started after the unit's pause, the executable answers within a second", [], async () => {
-  const pauseMs = Number(/^RestartSec=(\d+)ms$/m.exec(UNIT)?.[1]);
-  await using stacosys = await stand.startStandIn();
-  await using folder = await makeFolder();
-  const command = ["env", `CACHE_DIRECTORY=${folder.path}`, await executable()];
-  const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
-
-  async function restart(): Promise<number> {
-    await using leaving = await startProgram(config, command);
-    const start = performance.now();
-    leaving.process.kill("SIGTERM");
-    assertEquals((await leaving.process.status).code, 0);
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    await using program = await startProgram(config, command);
-    assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
-    return performance.now() - start;
-  }
-  // The machine may have other things to do, but hardly three times.
-  assertLess(Math.min(await restart(), await restart(), await restart()), 1_000);
-});
-
-// The crontab.
-
-test("Debian's cron accepts the lines of the crontab", ["crontab"], async () => {
-  await using folder = await makeFolder();
-  const file = `${folder.path}/crontab`;
-  // It checks the crontabs of users only; in those of /etc/cron.d the user stands before the command.
-  await Deno.writeTextFile(file, CRONTAB.replaceAll(/^([^#\n]*) httpfastcache /gm, "$1 "));
-  const { success, output } = await run("crontab", "-n", file);
-  assert(success, output);
-  // Percent signs are line ends for cron.
-  assertEquals(JOBS.filter(({ command }) => command.includes("%")), []);
-  assertEquals(JOBS.map(({ user }) => user), ["httpfastcache", "httpfastcache", "httpfastcache"]);
-  assert(CRONTAB.endsWith("\n"), "cron ignores a last line that does not end");
-});
-
-for (const when of ["@reboot", "* * * * *"]) {
-  test(`the crontab's line ${when} starts it if it is not running`, ["root", "crontab", "flock"], async () => {
-    await using stacosys = await stand.startStandIn();
-    await using machine = await startMachine(stacosys);
-    const first = machine.cron(when);
-    await machine.answers();
-    // As in the next minute.
-    const second = await machine.cron(when).status;
-    assertEquals(second.code, 1);
-    assertEquals((await machine.log()).match(/listening on/g)?.length, 1);
-
-    first.kill("SIGKILL");
-    await first.status;
-    machine.cron(when);
-    await machine.answers();
-    assertEquals((await machine.log()).match(/listening on/g)?.length, 2);
-  });
-}
-
-test("the crontab's line for the night replaces it, whichever line is first then", [
-  "root",
-  "crontab",
-  "flock",
-  "pkill",
-], async () => {
-  await using stacosys = await stand.startStandIn();
-  await using machine = await startMachine(stacosys);
-  const old = machine.cron("@reboot");
-  await machine.answers();
-
-  const night = machine.cron("0 4 * * *");
-  const minute = machine.cron("* * * * *");
-  assertEquals((await old.status).code, 0);
-  await machine.answers();
-  // The loser of the two ends, at the latest when it has waited 10 s for the lock.
-  await Promise.race([night.status, minute.status]);
-  await machine.answers();
-  assertEquals((await machine.log()).match(/listening on/g)?.length, 2);
-});
-
-/** A line of a crontab. */
-interface Job {
-  readonly when: string;
-  readonly user: string;
-  readonly command: string;
-}
-
-const JOBS = CRONTAB.split("\n").filter((line) => /^[@*\d]/.test(line)).map((line): Job => {
-  const [, when = "", user = "", command = ""] = /^(@\w+|(?:\S+ ){4}\S+) +(\S+) (.*)$/.exec(line) ?? [];
-  return { when, user, command };
-});
-
-/** A machine with the crontab and the executable. Disposing of it ends all it runs. */
-interface Machine extends AsyncDisposable {
-  /** Runs a line as cron does when its time has come. */
-  cron(when: string): Deno.ChildProcess;
-  /** Waits until the executable answers. */
-  answers(): Promise<void>;
-  /** What it has said. */
-  log(): Promise<string>;
-}
-
-/** Nobody else's, so that the crontab's pkill ends only what runs here. */
-const USER = 64_321;
-
-async function startMachine(stacosys: stand.StandIn): Promise<Machine> {
-  const folder = await makeFolder();
-  const [home, bin, config] = [`${folder.path}/home`, `${folder.path}/bin`, `${folder.path}/config.json`];
-  await Deno.chmod(folder.path, 0o755);
-  await Deno.mkdir(home);
-  await Deno.chown(home, USER, USER);
-  await Deno.mkdir(bin);
-  await Deno.copyFile(await executable(), `${bin}/httpfastcache`);
-  const HostPort = `127.0.0.1:${freePort()}`;
-  await Deno.writeTextFile(config, JSON.stringify({ HostPort, Stacosys: stacosys.url }));
-
-  const environment = Object.fromEntries(CRONTAB.matchAll(/^([A-Z]+)=(.*)$/gm).map(([, name, value]) => [name, value]));
-  const children: Deno.ChildProcess[] = [];
-  return {
-    cron(when) {
-      const { user = "", command = "" } = JOBS.find((job) => job.when === when) ?? {};
-      const child = new Deno.Command(environment["SHELL"] ?? "", {
-        args: ["-c", replaced(command, "/etc/httpfastcache/config.json", config)],
-        clearEnv: true,
-        env: {
-          ...environment,
-          PATH: replaced(environment["PATH"] ?? "", "/usr/local/bin", bin),
-          HOME: home,
-          LOGNAME: user,
-        },
-        cwd: home,
-        uid: USER,
-        gid: USER,
-        stdin: "null",
-      }).spawn();
-      children.push(child);
-      return child;
-    },
-    answers: () =>
-      until(async () => {
-        const answer = await ask({ url: `http://${HostPort}` }, "/a/").catch(() => undefined);
-        return answer !== undefined && brief(answer) === '200 {"count":7}';
-      }, "it answers"),
-    log: () => Deno.readTextFile(`${home}/log`),
-    async [Symbol.asyncDispose]() {
-      for (const child of children) await end(child, "SIGKILL");
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-}
-
-// The site.
+/** Generous, since the machine may be busy. */
+const LIMIT_MS = 60_000;
 
 const forSite = (name: string, fn: () => Promise<void>) => test(name, ["nginx", "openssl"], fn);
 
@@ -226,7 +30,8 @@ for (const [name, edit] of Object.entries({ "as it is": asItIs, "with several in
 
 forSite("counts, batches and the script come from the cache, and all else from Stacosys", async () => {
   await using stacosys = await stand.startStandIn();
-  await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin: "https://blog.example.org" });
+  const Paths = ["/comments/count", "/api/comments/count"];
+  await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin: "https://blog.example.org", Paths });
   await using site = await startSite([program], stacosys);
 
   const count = await site.get("/comments/count?token=t&url=/a/");
@@ -235,11 +40,15 @@ forSite("counts, batches and the script come from the cache, and all else from S
   assertMatch(count.headers.get("cache-status") ?? "", /^httpfastcache; /);
   const batch = await site.get("/comments/counts?token=t&url=/a/&url=/b/");
   assertEquals(brief(batch), '200 {"counts":{"/a/":7,"/b/":7}}');
+  const later = await site.get("/api/comments/count?url=/c/");
+  assertEquals(brief(later), '200 {"count":7}');
+  assertMatch(later.headers.get("cache-status") ?? "", /^httpfastcache; /);
   const script = await site.get("/comments/counts.js");
   assertMatch(script.headers.get("content-type") ?? "", /javascript/);
   assertEquals(stacosys.requests.map(({ target }) => target), [
     "/comments/count?token=t&url=/a/",
     "/comments/count?token=t&url=/b/",
+    "/api/comments/count?url=/c/",
   ]);
 
   for (const [method, target] of [["GET", "/comments?url=/a/"], ["POST", "/comments"], ["GET", "/comments/count/"]]) {
@@ -261,22 +70,43 @@ forSite("plain HTTP is led to HTTPS", async () => {
   assertEquals(answer.headers.get("location"), "https://127.0.0.1/comments/count?url=/a/");
 });
 
-forSite("NginX's own cache asks the cache once a second for a count, and once for all who wait", async () => {
+forSite("NginX's own cache asks the cache once for all who wait", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.slowly(300, 7));
   await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
-  await using site = await startSite([program], stacosys);
-
+  // For as long as a busy machine may take to bring a hundred readers.
+  await using site = await startSite([program], stacosys, (site) => {
+    return replaced(site, "proxy_cache_valid 200 1s;", "proxy_cache_valid 200 1h;");
+  });
   const crowd = await Promise.all(Array.from({ length: 100 }, () => site.count("/a/")));
   assertEquals(new Set(crowd.map(brief)), new Set(['200 {"count":7}']));
   assertEquals(await requestsTo(program), 1);
+});
+
+forSite("NginX's own cache asks the cache again when what it has is a second old", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
+  await using site = await startSite([program], stacosys);
   await until(
     async () => {
       assertEquals(brief(await site.count("/a/")), '200 {"count":7}');
       return await requestsTo(program) > 1;
     },
     "the cache is asked again",
-    3_000,
+    LIMIT_MS,
+  );
+});
+
+forSite("NginX adds to Cache-Status that it answered by itself, and nothing when it did not", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys);
+  const first = await site.count("/a/");
+  assertEquals(first.headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored");
+  await until(
+    async () => /, nginx; hit$/.test((await site.count("/a/")).headers.get("cache-status") ?? ""),
+    "NginX answers by itself",
+    LIMIT_MS,
   );
 });
 
@@ -300,11 +130,15 @@ forSite("while the cache is away NginX gives what it has kept, and has no answer
   await using site = await startSite([program], stacosys);
   await site.count("/a/");
   await kill(program);
-  await until(async () => {
-    const answer = await site.count("/a/");
-    assertEquals(brief(answer), '200 {"count":7}');
-    return answer.headers.get("x-own-cache") === "STALE";
-  }, "what is kept is too old for better days");
+  await until(
+    async () => {
+      const answer = await site.count("/a/");
+      assertEquals(brief(answer), '200 {"count":7}');
+      return answer.headers.get("cache-status")?.endsWith(", nginx; hit; detail=stale") ?? false;
+    },
+    "what is kept is too old for better days",
+    LIMIT_MS,
+  );
   assertEquals((await site.count("/b/")).status, 502);
   assertEquals(stacosys.requests.length, 1);
 });
@@ -427,7 +261,7 @@ async function startSite(
   }
   try {
     await Promise.race([
-      until(() => listens(new URL(url)), "NginX listens"),
+      until(() => listens(new URL(url)), "NginX listens", LIMIT_MS),
       nginx.status.then(async () => Promise.reject(new Error(`NginX has ended: ${await said}`))),
     ]);
   } catch (error) {
@@ -481,7 +315,6 @@ error_log stderr;
 events {}
 http {
 access_log off;
-add_header X-Own-Cache $upstream_cache_status;
 ${temporary.map((name) => `${name}_temp_path ${path}/${name};`).join("\n")}
 ${site}
 }
@@ -546,27 +379,13 @@ function startCrowd(site: Site): Crowd {
   return {
     answers(more) {
       const enough = total + more;
-      return Promise.race([all.then(() => {}), until(() => total >= enough, "readers are answered")]);
+      return Promise.race([all.then(() => {}), until(() => total >= enough, "readers are answered", LIMIT_MS)]);
     },
     async leave() {
       leaving = true;
       await all;
     },
   };
-}
-
-// The program.
-
-let built: Promise<string> | undefined;
-
-/** The executable, made once for all tests here. */
-function executable(): Promise<string> {
-  return built ??= (async () => {
-    const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
-    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    await compileSelfExtracting(`${folder}/httpfastcache`);
-    return `${folder}/httpfastcache`;
-  })();
 }
 
 function withMetrics(): { AdminHostPort: string } {
@@ -586,24 +405,6 @@ async function kill({ process }: Program): Promise<void> {
   await process.status;
 }
 
-// The machine.
-
-/** Runs a program to its end. What it wrote is its output, wherever it wrote it. */
-async function run(program: string, ...args: string[]): Promise<{ success: boolean; output: string }> {
-  const command = new Deno.Command(program, { args, stdin: "null", env: { PATH } });
-  const { success, stdout, stderr } = await command.output();
-  return { success, output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
-}
-
-async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void> {
-  try {
-    child.kill(signal);
-  } catch {
-    // It has ended by itself.
-  }
-  await child.status;
-}
-
 async function listens({ hostname, port }: URL): Promise<boolean> {
   try {
     using _ = await Deno.connect({ hostname, port: Number(port) });
@@ -615,10 +416,4 @@ async function listens({ hostname, port }: URL): Promise<boolean> {
 
 function hostOf({ url }: { readonly url: string }): string {
   return new URL(url).host;
-}
-
-/** `text` with each `what` replaced, of which there must be one at least: the files in `deploy/` may change. */
-function replaced(text: string, what: string, by: string): string {
-  assert(what !== "" && text.includes(what), `expected "${what}" in: ${text}`);
-  return text.replaceAll(what, by);
 }
