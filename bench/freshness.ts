@@ -6,8 +6,8 @@
  */
 
 import { Cache } from "../cache.ts";
-import { createCounters } from "../upstream/counters.ts";
-import { createOutage } from "../upstream/outage.ts";
+import { Counters } from "../upstream/counters.ts";
+import { Outage } from "../upstream/outage.ts";
 import { number, type Options, type PeerName, type Report, targetOf } from "./part.ts";
 import { progress } from "./rounds.ts";
 
@@ -125,12 +125,15 @@ function expiring(ask: AskStacosys, now: () => number, ttlSeconds: number): Betw
 /** This program, without HTTP. */
 function ours(ask: AskStacosys, now: () => number, ttlSeconds: number): Between & { readonly purge: () => void } {
   const cache = new Cache<string>({ ttlMs: ttlSeconds * SECOND_MS, staleMs: DAY_MS, maxEntries: 10_000, now });
-  const counters = createCounters({
+  const counters = new Counters({
     cache,
     ask: (target) => Promise.resolve({ outcome: "ok", body: `{"count":${ask(target)}}\n` }),
-    outage: createOutage(() => {}, now),
+    outage: new Outage(() => {}, now),
     staleWhileRevalidateMs: 0,
     now,
+    monotonic: now,
+    // Stacosys answers at once.
+    sleep: () => new Promise(() => {}),
   });
   return {
     async read(target) {
