@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { ARTICLES } from "../../demo/articles.ts";
 import { type BlogOptions, serveBlog } from "../../demo/blog.ts";
 import { serveStacosys } from "../../demo/stacosys.ts";
-import { CHROMIUM, type Page, startChromium } from "./chromium.ts";
+import { inBrowser, type Page } from "./chromium.ts";
 import { FROM_SOURCE } from "./program.ts";
 
 const COUNTS = ARTICLES.slice(0, 10).map(({ comments }) => comments);
@@ -157,89 +157,6 @@ inBrowser("the page fits a phone", async (open) => {
   assertEquals(await page.evaluate(`document.documentElement.scrollWidth`), 360);
 });
 
-inBrowser("counts.js takes its texts from its tag, before the elements or behind them", async (open) => {
-  const tag = `<script src="/comments/counts.js" data-token="T" async
-    data-one="one remark" data-many="{n} remarks, yes, {n}" data-none="none"></script>`;
-  const elements = `<p data-stacosys-url="/0/">-</p><p data-stacosys-url="/1/">-</p><p data-stacosys-url="/2/">-</p>`;
-  for (const html of [tag + elements, elements + tag]) {
-    await using site = serveSite(html);
-    const page = await open();
-    await page.load(site.url);
-    await page.until(`document.querySelector("p").textContent !== "-"`);
-    assertEquals(await texts(page), ["none", "one remark", "2 remarks, yes, 2"]);
-    assertEquals(site.asked, ["/comments/counts?token=T&url=/0/&url=/1/&url=/2/"]);
-  }
-});
-
-inBrowser("counts.js asks the server that its tag names, without a token if it has none", async (open) => {
-  await using site = serveSite(`
-    <script src="/comments/counts.js" data-server="/elsewhere/"></script>
-    <p data-stacosys-url="/é/1 & 2/">-</p>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`document.querySelector("p").textContent !== "-"`);
-  assertEquals(site.asked, ["/elsewhere/comments/counts?url=/%C3%A9/1%20%26%202/"]);
-});
-
-inBrowser("counts.js asks for a hundred articles at once, each once, and again for what comes later", async (open) => {
-  await using site = serveSite(`
-    <script src="/comments/counts.js"></script>
-    ${Array.from({ length: 201 }, (_, i) => `<p data-stacosys-url="/${i}/">-</p>`).join("")}
-    <p data-stacosys-url="/7/">-</p>
-    <div></div>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`![...document.querySelectorAll("p")].some((p) => p.textContent === "-")`);
-  assertEquals(await page.evaluate(`[...document.querySelectorAll("p")].at(-1).textContent`), "7 comments");
-  assertEquals(site.asked.map((target) => target.split("url=").length - 1).sort(), [1, 100, 100]);
-
-  await page.evaluate(`document.querySelector("div").innerHTML = '<p data-stacosys-url="/1/">-</p>'`);
-  await page.evaluate(`stacosysCounts(document.querySelector("div"))`);
-  assertEquals(await page.evaluate(`document.querySelector("div").textContent`), "1 comment");
-  assertEquals(site.asked.at(-1), "/comments/counts?url=/1/");
-});
-
-inBrowser("counts.js keeps a request within what NginX takes, however long the addresses are", async (open) => {
-  const long = "a".repeat(500);
-  await using site = serveSite(`
-    ${Array.from({ length: 30 }, (_, i) => `<p data-stacosys-url="/${long}/${i}/">-</p>`).join("")}
-    <script src="/comments/counts.js"></script>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`![...document.querySelectorAll("p")].some((p) => p.textContent === "-")`);
-  assertEquals(site.asked.length, 3);
-  assertEquals(Math.max(...site.asked.map((target) => target.length)) < 8000, true);
-});
-
-inBrowser("counts.js leaves alone what it has no count for", async (open) => {
-  const elements = `<p data-stacosys-url="/1/">-</p><p data-stacosys-url="/null/">-</p>`;
-  await using site = serveSite(`${elements}<script src="/comments/counts.js"></script>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`document.querySelector("p").textContent !== "-"`);
-  assertEquals(await texts(page), ["1 comment", "-"]);
-
-  for (const server of ["/missing", "/broken", "http://127.0.0.1:9"]) {
-    await using site = serveSite(`${elements}<script src="/comments/counts.js" data-server="${server}"></script>`);
-    const page = await open();
-    await page.load(site.url);
-    await page.evaluate(`stacosysCounts()`);
-    assertEquals(await texts(page), ["-", "-"]);
-  }
-});
-
-/** A test that needs a browser. */
-function inBrowser(
-  name: string,
-  test: (open: Awaited<ReturnType<typeof startChromium>>["open"]) => Promise<void>,
-): void {
-  const ignore = CHROMIUM === undefined;
-  Deno.test(ignore ? `${name} (ignored: needs chromium: apt-get install chromium)` : name, { ignore }, async () => {
-    await using browser = await startChromium();
-    await test(browser.open);
-  });
-}
-
 /** The service as a program, and around it the blog and the Stacosys of the demo. */
 async function startDemo(settings: Record<string, unknown> = {}) {
   const stacosys = serveStacosys({ hostname: "127.0.0.1", port: 0 });
@@ -297,35 +214,6 @@ async function startDemo(settings: Record<string, unknown> = {}) {
   };
 }
 
-/** A site of one page, whose counts are the numbers in its articles' addresses. */
-function serveSite(html: string) {
-  const script = Deno.readTextFileSync(new URL("../../blog/counts.js", import.meta.url));
-  const asked: string[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
-    const { pathname, search, searchParams } = new URL(url);
-    if (pathname === "/") {
-      return new Response(`<!DOCTYPE html><meta charset="utf-8">${html}`, { headers: { "content-type": "text/html" } });
-    }
-    if (pathname === "/comments/counts.js") {
-      return new Response(script, { headers: { "content-type": "text/javascript" } });
-    }
-    if (pathname.startsWith("/broken/")) return new Response(`{"counts":`);
-    if (pathname.startsWith("/missing/") || !pathname.endsWith("/comments/counts")) {
-      return new Response("404\n", { status: 404 });
-    }
-    asked.push(pathname + search);
-    const number = (article: string) => article === "/null/" ? null : Number(/\d+/.exec(article)?.[0]);
-    return Response.json({
-      counts: Object.fromEntries(searchParams.getAll("url").map((article) => [article, number(article)])),
-    });
-  });
-  return {
-    url: `http://127.0.0.1:${server.addr.port}/`,
-    asked,
-    [Symbol.asyncDispose]: () => server.shutdown(),
-  };
-}
-
 /** Whether the panel tells all of this. */
 function story(...texts: string[]): string {
   return `${JSON.stringify(texts)}.every((text) => document.getElementById("story").textContent.includes(text))`;
@@ -349,10 +237,6 @@ async function counts(page: Page): Promise<number[]> {
 /** Requests, hits and misses as the panel has them. */
 function figures(page: Page): Promise<unknown> {
   return page.evaluate(`["requests", "hits", "misses"].map((id) => document.getElementById(id).textContent)`);
-}
-
-function texts(page: Page): Promise<unknown> {
-  return page.evaluate(`[...document.querySelectorAll("p")].map((p) => p.textContent)`);
 }
 
 /** An address that nobody listens on. */

@@ -35,6 +35,18 @@ export interface Browser extends AsyncDisposable {
 
 type Result = Record<string, unknown>;
 
+/** A test in a browser of its own; without Chromium it is ignored, and its name says why. */
+export function inBrowser(
+  name: string,
+  test: (open: Browser["open"]) => Promise<void>,
+): void {
+  const ignore = CHROMIUM === undefined;
+  Deno.test(ignore ? `${name} (ignored: needs chromium: apt-get install chromium)` : name, { ignore }, async () => {
+    await using browser = await startChromium();
+    await test(browser.open);
+  });
+}
+
 /** Starts a browser with a profile of its own. */
 export async function startChromium(): Promise<Browser> {
   const profile = await Deno.makeTempDir();
