@@ -14,7 +14,7 @@ let askedAt = {};
 watchRequests();
 watchCounters();
 setInterval(showLives, 500);
-byId("again").addEventListener("click", () => self.stacosysCounts());
+byId("again").addEventListener("click", () => self.stacosysCounts(document));
 byId("crowd").addEventListener("click", beManyReaders);
 byId("articles").addEventListener("click", chooseArticle);
 byId("comment").addEventListener("submit", addComment);
@@ -154,7 +154,7 @@ async function beManyReaders() {
   const button = byId("crowd");
   if (button.ariaBusy === "true") return;
   button.ariaBusy = "true";
-  await Promise.all(Array.from({ length: 100 }, () => self.stacosysCounts()));
+  await Promise.all(Array.from({ length: 100 }, () => self.stacosysCounts(document)));
   button.ariaBusy = "false";
 }
 
@@ -186,7 +186,7 @@ async function addComment(event) {
   if (life === undefined) return say("Stacosys has it. Readers see it when the count has expired.");
   say(`Stacosys has it. The old count expires in ${minutes(life)}; then this page asks again.`);
   setTimeout(async () => {
-    await self.stacosysCounts();
+    await self.stacosysCounts(document);
     const now = counter.textContent;
     say(now === before ? `Readers still see ${now}: there is no new count yet.` : `Readers see it now: ${now}.`);
   }, life + 50);

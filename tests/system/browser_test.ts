@@ -2,13 +2,13 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { ARTICLES } from "../../demo/articles.ts";
 import { type BlogOptions, serveBlog } from "../../demo/blog.ts";
 import { serveStacosys } from "../../demo/stacosys.ts";
-import { CHROMIUM, type Page, startChromium } from "./chromium.ts";
+import { type Page, testInBrowser } from "./chromium.ts";
 import { FROM_SOURCE } from "./program.ts";
 
 const COUNTS = ARTICLES.slice(0, 10).map(({ comments }) => comments);
 const PATH = "/comments/count";
 
-inBrowser("a page gets its ten counts with one request, and from then on out of the cache", async (open) => {
+testInBrowser("a page gets its ten counts with one request, and from then on out of the cache", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
@@ -25,7 +25,7 @@ inBrowser("a page gets its ten counts with one request, and from then on out of 
   assertEquals(demo.timesAsked(), 10);
 });
 
-inBrowser(
+testInBrowser(
   "a page written the old way gets its ten counts, and loses none when it moves to one request",
   async (open) => {
     await using demo = await startDemo();
@@ -42,7 +42,7 @@ inBrowser(
   },
 );
 
-inBrowser(
+testInBrowser(
   "with another origin in CorsOrigin the browser refuses the counts, and the page stays as it was",
   async (open) => {
     await using demo = await startDemo({ CorsOrigin: "https://blog.example.org" });
@@ -55,7 +55,7 @@ inBrowser(
   },
 );
 
-inBrowser("with a list of origins in CorsOrigin each of them gets its counts", async (open) => {
+testInBrowser("with a list of origins in CorsOrigin each of them gets its counts", async (open) => {
   const [one, other, stranger] = [free(), free().replace("127.0.0.1", "localhost"), free()];
   await using demo = await startDemo({ CorsOrigin: [`http://${one}`, `http://${other}`] });
   for (const address of [one, other]) {
@@ -71,7 +71,7 @@ inBrowser("with a list of origins in CorsOrigin each of them gets its counts", a
   await page.until(story("without an answer for this page"));
 });
 
-inBrowser("with Stacosys stopped, the counts are still there", async (open) => {
+testInBrowser("with Stacosys stopped, the counts are still there", async (open) => {
   await using demo = await startDemo({ TtlSeconds: 1 });
   const page = await open();
   await page.load(demo.blog);
@@ -86,29 +86,32 @@ inBrowser("with Stacosys stopped, the counts are still there", async (open) => {
   assertEquals(await counts(page), COUNTS);
 });
 
-inBrowser("a comment is added with the keyboard alone, and counted when the old count has expired", async (open) => {
-  await using demo = await startDemo({ TtlSeconds: 2 });
-  const page = await open();
-  await page.load(demo.blog);
-  await page.until(story("1 request for 10 counts"));
-  const focused = (what: string) => page.evaluate(`document.activeElement.${what}`);
+testInBrowser(
+  "a comment is added with the keyboard alone, and counted when the old count has expired",
+  async (open) => {
+    await using demo = await startDemo({ TtlSeconds: 2 });
+    const page = await open();
+    await page.load(demo.blog);
+    await page.until(story("1 request for 10 counts"));
+    const focused = (what: string) => page.evaluate(`document.activeElement.${what}`);
 
-  await page.press("Tab");
-  assertEquals(await focused("textContent"), "Skip to the articles");
-  await page.press("Enter");
-  await page.press("Tab");
-  assertEquals(await focused("textContent"), "7 comments");
-  await page.press("Enter");
-  assertEquals(await focused("id"), "message");
-  assertEquals(await page.evaluate(`document.getElementById("url").value`), ARTICLES[0]?.url);
-  await page.press("Tab");
-  assertEquals(await focused("textContent"), "Add comment");
-  await page.press("Enter");
-  await page.until(`document.getElementById("sent").textContent === "Readers see it now: 8 comments."`);
-  assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
-});
+    await page.press("Tab");
+    assertEquals(await focused("textContent"), "Skip to the articles");
+    await page.press("Enter");
+    await page.press("Tab");
+    assertEquals(await focused("textContent"), "7 comments");
+    await page.press("Enter");
+    assertEquals(await focused("id"), "message");
+    assertEquals(await page.evaluate(`document.getElementById("url").value`), ARTICLES[0]?.url);
+    await page.press("Tab");
+    assertEquals(await focused("textContent"), "Add comment");
+    await page.press("Enter");
+    await page.until(`document.getElementById("sent").textContent === "Readers see it now: 8 comments."`);
+    assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
+  },
+);
 
-inBrowser("whoever adds a comment is told if it did not arrive, or if readers do not see it yet", async (open) => {
+testInBrowser("whoever adds a comment is told if it did not arrive, or if readers do not see it yet", async (open) => {
   await using demo = await startDemo({ TtlSeconds: 2 });
   const page = await open();
   await page.load(demo.blog);
@@ -128,7 +131,7 @@ inBrowser("whoever adds a comment is told if it did not arrive, or if readers do
   await page.until(said("The blog does not answer."));
 });
 
-inBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard stays where it is", async (open) => {
+testInBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard stays where it is", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
@@ -140,7 +143,7 @@ inBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard sta
   assertEquals(demo.timesAsked(), 10);
 });
 
-inBrowser("everything on the page that can be used has a name for a screen reader", async (open) => {
+testInBrowser("everything on the page that can be used has a name for a screen reader", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
@@ -149,96 +152,13 @@ inBrowser("everything on the page that can be used has a name for a screen reade
   assertEquals(await page.evaluate(nameless), []);
 });
 
-inBrowser("the page fits a phone", async (open) => {
+testInBrowser("the page fits a phone", async (open) => {
   await using demo = await startDemo();
   const page = await open({ width: 360, height: 740 });
   await page.load(demo.blog);
   await page.until(story("1 request for 10 counts"));
   assertEquals(await page.evaluate(`document.documentElement.scrollWidth`), 360);
 });
-
-inBrowser("counts.js takes its texts from its tag, before the elements or behind them", async (open) => {
-  const tag = `<script src="/comments/counts.js" data-token="T" async
-    data-one="one remark" data-many="{n} remarks, yes, {n}" data-none="none"></script>`;
-  const elements = `<p data-stacosys-url="/0/">-</p><p data-stacosys-url="/1/">-</p><p data-stacosys-url="/2/">-</p>`;
-  for (const html of [tag + elements, elements + tag]) {
-    await using site = serveSite(html);
-    const page = await open();
-    await page.load(site.url);
-    await page.until(`document.querySelector("p").textContent !== "-"`);
-    assertEquals(await texts(page), ["none", "one remark", "2 remarks, yes, 2"]);
-    assertEquals(site.asked, ["/comments/counts?token=T&url=/0/&url=/1/&url=/2/"]);
-  }
-});
-
-inBrowser("counts.js asks the server that its tag names, without a token if it has none", async (open) => {
-  await using site = serveSite(`
-    <script src="/comments/counts.js" data-server="/elsewhere/"></script>
-    <p data-stacosys-url="/é/1 & 2/">-</p>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`document.querySelector("p").textContent !== "-"`);
-  assertEquals(site.asked, ["/elsewhere/comments/counts?url=/%C3%A9/1%20%26%202/"]);
-});
-
-inBrowser("counts.js asks for a hundred articles at once, each once, and again for what comes later", async (open) => {
-  await using site = serveSite(`
-    <script src="/comments/counts.js"></script>
-    ${Array.from({ length: 201 }, (_, i) => `<p data-stacosys-url="/${i}/">-</p>`).join("")}
-    <p data-stacosys-url="/7/">-</p>
-    <div></div>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`![...document.querySelectorAll("p")].some((p) => p.textContent === "-")`);
-  assertEquals(await page.evaluate(`[...document.querySelectorAll("p")].at(-1).textContent`), "7 comments");
-  assertEquals(site.asked.map((target) => target.split("url=").length - 1).sort(), [1, 100, 100]);
-
-  await page.evaluate(`document.querySelector("div").innerHTML = '<p data-stacosys-url="/1/">-</p>'`);
-  await page.evaluate(`stacosysCounts(document.querySelector("div"))`);
-  assertEquals(await page.evaluate(`document.querySelector("div").textContent`), "1 comment");
-  assertEquals(site.asked.at(-1), "/comments/counts?url=/1/");
-});
-
-inBrowser("counts.js keeps a request within what NginX takes, however long the addresses are", async (open) => {
-  const long = "a".repeat(500);
-  await using site = serveSite(`
-    ${Array.from({ length: 30 }, (_, i) => `<p data-stacosys-url="/${long}/${i}/">-</p>`).join("")}
-    <script src="/comments/counts.js"></script>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`![...document.querySelectorAll("p")].some((p) => p.textContent === "-")`);
-  assertEquals(site.asked.length, 3);
-  assertEquals(Math.max(...site.asked.map((target) => target.length)) < 8000, true);
-});
-
-inBrowser("counts.js leaves alone what it has no count for", async (open) => {
-  const elements = `<p data-stacosys-url="/1/">-</p><p data-stacosys-url="/null/">-</p>`;
-  await using site = serveSite(`${elements}<script src="/comments/counts.js"></script>`);
-  const page = await open();
-  await page.load(site.url);
-  await page.until(`document.querySelector("p").textContent !== "-"`);
-  assertEquals(await texts(page), ["1 comment", "-"]);
-
-  for (const server of ["/missing", "/broken", "http://127.0.0.1:9"]) {
-    await using site = serveSite(`${elements}<script src="/comments/counts.js" data-server="${server}"></script>`);
-    const page = await open();
-    await page.load(site.url);
-    await page.evaluate(`stacosysCounts()`);
-    assertEquals(await texts(page), ["-", "-"]);
-  }
-});
-
-/** A test that needs a browser. */
-function inBrowser(
-  name: string,
-  test: (open: Awaited<ReturnType<typeof startChromium>>["open"]) => Promise<void>,
-): void {
-  const ignore = CHROMIUM === undefined;
-  Deno.test(ignore ? `${name} (ignored: needs chromium: apt-get install chromium)` : name, { ignore }, async () => {
-    await using browser = await startChromium();
-    await test(browser.open);
-  });
-}
 
 /** The service as a program, and around it the blog and the Stacosys of the demo. */
 async function startDemo(settings: Record<string, unknown> = {}) {
@@ -297,35 +217,6 @@ async function startDemo(settings: Record<string, unknown> = {}) {
   };
 }
 
-/** A site of one page, whose counts are the numbers in its articles' addresses. */
-function serveSite(html: string) {
-  const script = Deno.readTextFileSync(`${import.meta.dirname}/../../blog/counts.js`);
-  const asked: string[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
-    const { pathname, search, searchParams } = new URL(url);
-    if (pathname === "/") {
-      return new Response(`<!DOCTYPE html><meta charset="utf-8">${html}`, { headers: { "content-type": "text/html" } });
-    }
-    if (pathname === "/comments/counts.js") {
-      return new Response(script, { headers: { "content-type": "text/javascript" } });
-    }
-    if (pathname.startsWith("/broken/")) return new Response(`{"counts":`);
-    if (pathname.startsWith("/missing/") || !pathname.endsWith("/comments/counts")) {
-      return new Response("404\n", { status: 404 });
-    }
-    asked.push(pathname + search);
-    const number = (article: string) => article === "/null/" ? null : Number(/\d+/.exec(article)?.[0]);
-    return Response.json({
-      counts: Object.fromEntries(searchParams.getAll("url").map((article) => [article, number(article)])),
-    });
-  });
-  return {
-    url: `http://127.0.0.1:${server.addr.port}/`,
-    asked,
-    [Symbol.asyncDispose]: () => server.shutdown(),
-  };
-}
-
 /** Whether the panel tells all of this. */
 function story(...texts: string[]): string {
   return `${JSON.stringify(texts)}.every((text) => document.getElementById("story").textContent.includes(text))`;
@@ -349,10 +240,6 @@ async function counts(page: Page): Promise<number[]> {
 /** Requests, hits and misses as the panel has them. */
 function figures(page: Page): Promise<unknown> {
   return page.evaluate(`["requests", "hits", "misses"].map((id) => document.getElementById(id).textContent)`);
-}
-
-function texts(page: Page): Promise<unknown> {
-  return page.evaluate(`[...document.querySelectorAll("p")].map((p) => p.textContent)`);
 }
 
 /** An address that nobody listens on. */
