@@ -47,12 +47,14 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`after ${signal} nobody is let in, those inside are answered, and the status is 0`, async () => {
     await using stacosys = await stand.startStandIn();
     await using program = await startProgram({ Stacosys: stacosys.url });
-    stacosys.answer(stand.slowly(500, 7));
+    const { behaviour, release } = stand.held(7);
+    stacosys.answer(behaviour);
     const reader = ask(program, "/a/");
     await until(() => stacosys.open === 1, "the request is under way");
     program.process.kill(signal);
     await until(() => refuses(program), "nobody is let in");
     assertEquals(stacosys.open, 1);
+    release();
     assertEquals(brief(await reader), '200 {"count":7}');
     assertEquals(await program.ended, 0);
   });
