@@ -122,10 +122,11 @@ async function check(file: string, { snapshotFile, watchFile, tls }: Config): Pr
   if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
   const { fault = undefined } = watchFile === undefined ? {} : await lookAt(watchFile);
   if (fault !== undefined) warn(`WatchFile: ${fault}`);
-  if (Deno.uid() === 0 && [snapshotFile, watchFile, tls].some((used) => used !== undefined)) {
-    warn("checked as root: whether the user of the service may use its files is not known");
-  }
-  return end(`${file}: good`);
+  const usesFiles = [snapshotFile, watchFile, tls].some((used) => used !== undefined);
+  const limit = usesFiles && Deno.uid() === 0
+    ? "; as root: whether the service's user may use its files is not known"
+    : "";
+  return end(`${file}: good${limit}`);
 }
 
 /** Tells those who count and those who log about each answer of Stacosys. */

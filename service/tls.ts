@@ -77,7 +77,7 @@ export async function readCertificate(
     try {
       pem = Deno.readTextFileSync(file);
     } catch (error) {
-      return report(fault, name, expected, `${file}: ${reason(error)}`);
+      return report(fault, name, expected, reason(error));
     }
     try {
       return { pem, made: make(pem) };

@@ -123,7 +123,7 @@ export async function startStandIn(): Promise<StandIn> {
   }
 
   async function start(port: number): Promise<void> {
-    for (const end = Date.now() + 5_000;;) {
+    for (const end = Date.now() + 60_000;;) {
       try {
         return await listen(server, port);
       } catch (error) {
@@ -213,6 +213,16 @@ export function slowly(ms: number, n: number): Behaviour {
     await exchange.pause(ms);
     await count(n)(exchange);
   };
+}
+
+/** A good count, but only after it is released. */
+export function held(n: number): { readonly behaviour: Behaviour; readonly release: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const behaviour = async (exchange: Exchange) => {
+    await promise;
+    await count(n)(exchange);
+  };
+  return { behaviour, release: resolve };
 }
 
 /** A good count in gzip. */

@@ -2,13 +2,14 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { ARTICLES } from "../../demo/articles.ts";
 import { type BlogOptions, serveBlog } from "../../demo/blog.ts";
 import { serveStacosys } from "../../demo/stacosys.ts";
-import { type Page, testInBrowser } from "./chromium.ts";
-import { FROM_SOURCE } from "./program.ts";
+import { inBrowser, type Page } from "./chromium.ts";
+import { freePort, FROM_SOURCE } from "./program.ts";
+import { until } from "../until.ts";
 
 const COUNTS = ARTICLES.slice(0, 10).map(({ comments }) => comments);
 const PATH = "/comments/count";
 
-testInBrowser("a page gets its ten counts with one request, and from then on out of the cache", async (open) => {
+inBrowser("a page gets its ten counts with one request, and from then on out of the cache", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
@@ -25,13 +26,13 @@ testInBrowser("a page gets its ten counts with one request, and from then on out
   assertEquals(demo.timesAsked(), 10);
 });
 
-testInBrowser(
+inBrowser(
   "a page written the old way gets its ten counts, and loses none when it moves to one request",
   async (open) => {
     await using demo = await startDemo();
     const page = await open();
     await page.load(`${demo.blog}/old-way/`);
-    await page.until(story("10 requests for 10 counts", "None was cached"));
+    await page.until(has("10", "0", "10"));
     assertEquals(await counts(page), COUNTS);
     assertEquals(demo.timesAsked(), 10);
 
@@ -42,7 +43,7 @@ testInBrowser(
   },
 );
 
-testInBrowser(
+inBrowser(
   "with another origin in CorsOrigin the browser refuses the counts, and the page stays as it was",
   async (open) => {
     await using demo = await startDemo({ CorsOrigin: "https://blog.example.org" });
@@ -55,7 +56,7 @@ testInBrowser(
   },
 );
 
-testInBrowser("with a list of origins in CorsOrigin each of them gets its counts", async (open) => {
+inBrowser("with a list of origins in CorsOrigin each of them gets its counts", async (open) => {
   const [one, other, stranger] = [free(), free().replace("127.0.0.1", "localhost"), free()];
   await using demo = await startDemo({ CorsOrigin: [`http://${one}`, `http://${other}`] });
   for (const address of [one, other]) {
@@ -71,57 +72,66 @@ testInBrowser("with a list of origins in CorsOrigin each of them gets its counts
   await page.until(story("without an answer for this page"));
 });
 
-testInBrowser("with Stacosys stopped, the counts are still there", async (open) => {
+inBrowser("with Stacosys stopped, the counts are still there", async (open) => {
   await using demo = await startDemo({ TtlSeconds: 1 });
   const page = await open();
   await page.load(demo.blog);
   await page.until(story("1 request for 10 counts"));
   await demo.stopStacosys();
-  await page.until(`document.getElementById("next").textContent === "0:00"`);
-  await page.load(demo.blog);
-  await page.until(story("1 request for 10 counts", "10 the last known"));
+  await until(async () => {
+    await page.load(demo.blog);
+    await page.until(story("1 request for 10 counts"));
+    return await page.evaluate(story("10 the last known")) === true;
+  }, "the counts have expired");
   assertEquals(await counts(page), COUNTS);
   await page.load(`${demo.blog}/old-way/`);
-  await page.until(story("10 requests for 10 counts", "10 the last known"));
+  await page.until(has("10", "10", "0"));
   assertEquals(await counts(page), COUNTS);
 });
 
-testInBrowser(
-  "a comment is added with the keyboard alone, and counted when the old count has expired",
-  async (open) => {
-    await using demo = await startDemo({ TtlSeconds: 2 });
-    const page = await open();
-    await page.load(demo.blog);
-    await page.until(story("1 request for 10 counts"));
-    const focused = (what: string) => page.evaluate(`document.activeElement.${what}`);
-
-    await page.press("Tab");
-    assertEquals(await focused("textContent"), "Skip to the articles");
-    await page.press("Enter");
-    await page.press("Tab");
-    assertEquals(await focused("textContent"), "7 comments");
-    await page.press("Enter");
-    assertEquals(await focused("id"), "message");
-    assertEquals(await page.evaluate(`document.getElementById("url").value`), ARTICLES[0]?.url);
-    await page.press("Tab");
-    assertEquals(await focused("textContent"), "Add comment");
-    await page.press("Enter");
-    await page.until(`document.getElementById("sent").textContent === "Readers see it now: 8 comments."`);
-    assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
-  },
-);
-
-testInBrowser("whoever adds a comment is told if it did not arrive, or if readers do not see it yet", async (open) => {
+inBrowser("a comment is added with the keyboard alone, and counted when the old count has expired", async (open) => {
   await using demo = await startDemo({ TtlSeconds: 2 });
   const page = await open();
   await page.load(demo.blog);
   await page.until(story("1 request for 10 counts"));
+  const focused = (what: string) => page.evaluate(`document.activeElement.${what}`);
+
+  await page.press("Tab");
+  assertEquals(await focused("textContent"), "Skip to the articles");
+  await page.press("Enter");
+  await page.press("Tab");
+  assertEquals(await focused("textContent"), "7 comments");
+  await page.press("Enter");
+  assertEquals(await focused("id"), "message");
+  assertEquals(await page.evaluate(`document.getElementById("url").value`), ARTICLES[0]?.url);
+  await page.press("Tab");
+  assertEquals(await focused("textContent"), "Add comment");
+  await page.press("Enter");
+  await page.until(`document.getElementById("sent").textContent.startsWith("Readers ")`);
+  await until(async () => {
+    await page.evaluate("stacosysCounts()");
+    return (await counts(page))[0] === 8;
+  }, "the comment is counted");
+  assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
+});
+
+inBrowser("whoever adds a comment is told if it did not arrive, or if readers do not see it yet", async (open) => {
+  await using demo = await startDemo();
+  const page = await open();
+  await page.load(demo.blog);
+  await page.until(story("1 request for 10 counts"));
+  // The time after which the page asks again is over when the test says so.
+  await page.evaluate(`{
+    const { setTimeout } = self;
+    self.setTimeout = (act, ms) => ms > 10_000 ? self.over = act : setTimeout(act, ms);
+  }`);
   const sends = `document.getElementById("comment").requestSubmit()`;
   const said = (text: string) => `document.getElementById("sent").textContent.includes(${JSON.stringify(text)})`;
 
   await page.evaluate(sends);
   await page.until(said("Stacosys has it."));
   await demo.stopStacosys();
+  await page.evaluate("over()");
   await page.until(said("Readers still see 7 comments"));
   await page.evaluate(sends);
   await page.until(said("does not answer"));
@@ -131,19 +141,19 @@ testInBrowser("whoever adds a comment is told if it did not arrive, or if reader
   await page.until(said("The blog does not answer."));
 });
 
-testInBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard stays where it is", async (open) => {
+inBrowser("a hundred readers ask Stacosys for nothing more, and the keyboard stays where it is", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
   await page.until(story("1 request for 10 counts"));
   for (let tabs = 0; tabs < 3; tabs++) await page.press("Tab");
   await page.press("Enter");
-  await page.until(story("100 requests for 1,000 counts", "All from the cache"));
+  await page.until(has("101", "1,000", "10"));
   assertEquals(await page.evaluate(`document.activeElement.textContent`), "Be 100 readers");
   assertEquals(demo.timesAsked(), 10);
 });
 
-testInBrowser("everything on the page that can be used has a name for a screen reader", async (open) => {
+inBrowser("everything on the page that can be used has a name for a screen reader", async (open) => {
   await using demo = await startDemo();
   const page = await open();
   await page.load(demo.blog);
@@ -152,7 +162,7 @@ testInBrowser("everything on the page that can be used has a name for a screen r
   assertEquals(await page.evaluate(nameless), []);
 });
 
-testInBrowser("the page fits a phone", async (open) => {
+inBrowser("the page fits a phone", async (open) => {
   await using demo = await startDemo();
   const page = await open({ width: 360, height: 740 });
   await page.load(demo.blog);
@@ -222,6 +232,12 @@ function story(...texts: string[]): string {
   return `${JSON.stringify(texts)}.every((text) => document.getElementById("story").textContent.includes(text))`;
 }
 
+/** Whether the panel has these numbers of requests, hits and misses. */
+function has(...numbers: string[]): string {
+  return `${JSON.stringify(numbers)}.join() ===
+    ["requests", "hits", "misses"].map((id) => document.getElementById(id).textContent).join()`;
+}
+
 /** What the counters of the page say. */
 async function counters(page: Page): Promise<unknown[]> {
   const found = await page.evaluate(`[...document.querySelectorAll("[data-stacosys-url]")].map((a) => a.textContent)`);
@@ -244,8 +260,7 @@ function figures(page: Page): Promise<unknown> {
 
 /** An address that nobody listens on. */
 function free(): string {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return `127.0.0.1:${listener.addr.port}`;
+  return `127.0.0.1:${freePort()}`;
 }
 
 function split(address: string): { hostname: string; port: number } {

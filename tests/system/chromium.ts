@@ -39,7 +39,7 @@ export interface Browser extends AsyncDisposable {
 type Result = Record<string, unknown>;
 
 /** Declares a test that needs a browser. */
-export function testInBrowser(name: string, test: (open: Browser["open"]) => Promise<void>): void {
+export function inBrowser(name: string, test: (open: Browser["open"]) => Promise<void>): void {
   testWith(["chromium"], name, async () => {
     await using browser = await startChromium();
     await test(browser.open);

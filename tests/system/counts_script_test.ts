@@ -1,9 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type Page, testInBrowser } from "./chromium.ts";
+import { inBrowser, type Page } from "./chromium.ts";
 
 const SCRIPT = Deno.readTextFileSync(new URL("../../blog/counts.js", import.meta.url));
 
-testInBrowser("counts.js takes its texts from its tag, before the elements or behind them", async (open) => {
+inBrowser("counts.js takes its texts from its tag, before the elements or behind them", async (open) => {
   const tag = `<script src="/comments/counts.js" data-token="T" async
     data-one="one remark" data-many="{n} remarks, yes, {n}" data-none="none"></script>`;
   const elements = `<p data-stacosys-url="/0/">-</p><p data-stacosys-url="/1/">-</p><p data-stacosys-url="/2/">-</p>`;
@@ -17,7 +17,7 @@ testInBrowser("counts.js takes its texts from its tag, before the elements or be
   }
 });
 
-testInBrowser("counts.js asks the server that its tag names, without a token if it has none", async (open) => {
+inBrowser("counts.js asks the server that its tag names, without a token if it has none", async (open) => {
   await using site = serveSite(`
     <script src="/comments/counts.js" data-server="/elsewhere/"></script>
     <p data-stacosys-url="/é/1 & 2/">-</p>`);
@@ -27,7 +27,7 @@ testInBrowser("counts.js asks the server that its tag names, without a token if 
   assertEquals(site.asked, ["/elsewhere/comments/counts?url=/%C3%A9/1%20%26%202/"]);
 });
 
-testInBrowser("counts.js asks for a hundred articles at once, each once", async (open) => {
+inBrowser("counts.js asks for a hundred articles at once, each once", async (open) => {
   await using site = serveSite(`
     <script src="/comments/counts.js"></script>
     ${Array.from({ length: 201 }, (_, i) => `<p data-stacosys-url="/${i}/">-</p>`).join("")}
@@ -39,7 +39,7 @@ testInBrowser("counts.js asks for a hundred articles at once, each once", async 
   assertEquals(site.asked.map((target) => target.split("url=").length - 1).sort(), [1, 100, 100]);
 });
 
-testInBrowser("counts.js keeps a request within what NginX takes, however long the addresses are", async (open) => {
+inBrowser("counts.js keeps a request within what NginX takes, however long the addresses are", async (open) => {
   const long = "a".repeat(500);
   await using site = serveSite(`
     ${Array.from({ length: 30 }, (_, i) => `<p data-stacosys-url="/${long}/${i}/">-</p>`).join("")}
@@ -51,7 +51,7 @@ testInBrowser("counts.js keeps a request within what NginX takes, however long t
   assertEquals(Math.max(...site.asked.map((target) => target.length)) < 8000, true);
 });
 
-testInBrowser("counts.js leaves alone what it has no count for", async (open) => {
+inBrowser("counts.js leaves alone what it has no count for", async (open) => {
   const elements = `<p data-stacosys-url="/1/">-</p><p data-stacosys-url="/null/">-</p>`;
   await using site = serveSite(`${elements}<script src="/comments/counts.js"></script>`);
   const page = await open();
@@ -69,7 +69,7 @@ testInBrowser("counts.js leaves alone what it has no count for", async (open) =>
   }
 });
 
-testInBrowser("counts.js finds its tag as a module, imported, inserted, evaluated or in a bundle", async (open) => {
+inBrowser("counts.js finds its tag as a module, imported, inserted, evaluated or in a bundle", async (open) => {
   const files = { "/bundle.js": `${SCRIPT}\nself.bundled = true;` };
   const ways = {
     module: `<script type="module" src="/comments/counts.js?v=2" data-token="T"></script>`,
@@ -102,7 +102,7 @@ testInBrowser("counts.js finds its tag as a module, imported, inserted, evaluate
   }
 });
 
-testInBrowser("counts.js says in one line what to write if no tag tells where to ask", async (open) => {
+inBrowser("counts.js says in one line what to write if no tag tells where to ask", async (open) => {
   const files = { "/bundle.js": SCRIPT };
   const ways = [
     `<script type="module">import "/comments/counts.js";</script>`,
@@ -134,7 +134,7 @@ Deno.test("docs/blog.md has each attribute that the head of counts.js has", asyn
   assertEquals(attributes(docs), attributes(SCRIPT.slice(0, SCRIPT.indexOf("*/"))));
 });
 
-testInBrowser("half a character in the url of one element takes no count from the others", async (open) => {
+inBrowser("half a character in the url of one element takes no count from the others", async (open) => {
   await using site = serveSite(`<p data-stacosys-url="/1/">-</p><p>-</p>
     <script>document.querySelectorAll("p")[1].dataset.stacosysUrl = "/\\ud83d/2/\\ud83d\\ude00";</script>
     <script src="/comments/counts.js"></script>`);
@@ -145,7 +145,7 @@ testInBrowser("half a character in the url of one element takes no count from th
   assertEquals(site.asked, ["/comments/counts?url=/1/&url=/%EF%BF%BD/2/%F0%9F%98%80"]);
 });
 
-testInBrowser(
+inBrowser(
   "stacosysCounts may listen to any event, and asks for those only that it has no count of",
   async (open) => {
     await using site = serveSite(`<p data-stacosys-url="/1/">-</p><div></div>
@@ -172,7 +172,7 @@ testInBrowser(
   },
 );
 
-testInBrowser("stacosysCounts takes an element, a list, or anything else for nothing", async (open) => {
+inBrowser("stacosysCounts takes an element, a list, or anything else for nothing", async (open) => {
   await using site = serveSite(`
     <p id="one" data-stacosys-url="/1/">-</p>
     <div><p data-stacosys-url="/2/">-</p><p data-stacosys-url="/3/">-</p></div>
@@ -198,7 +198,7 @@ testInBrowser("stacosysCounts takes an element, a list, or anything else for not
   assertEquals(await said(page), []);
 });
 
-testInBrowser("two calls at once ask once, and what could not be had is asked for again by the next", async (open) => {
+inBrowser("two calls at once ask once, and what could not be had is asked for again by the next", async (open) => {
   await using site = serveSite(`<p data-stacosys-url="/1/">-</p><p data-stacosys-url="/null/">-</p>
     <script src="/comments/counts.js"></script>`);
   site.fail(true);
@@ -219,7 +219,7 @@ testInBrowser("two calls at once ask once, and what could not be had is asked fo
   assertEquals(await texts(page), ["1 comment", "-"]);
 });
 
-testInBrowser("the promise gives the numbers, also of what was asked for before", async (open) => {
+inBrowser("the promise gives the numbers, also of what was asked for before", async (open) => {
   await using site = serveSite(`<p data-stacosys-url="/1/">-</p><p data-stacosys-url="/null/">-</p><div></div>
     <script src="/comments/counts.js"></script>`);
   const page = await open();
@@ -230,7 +230,7 @@ testInBrowser("the promise gives the numbers, also of what was asked for before"
   assertEquals(await page.evaluate(`stacosysCounts(document.querySelector("div"))`), { "/1200/": 1200 });
 });
 
-testInBrowser("an icon within the link stays if the link says where the count goes", async (open) => {
+inBrowser("an icon within the link stays if the link says where the count goes", async (open) => {
   await using site = serveSite(`
     <a href="/1/" data-stacosys-url="/1/"><svg></svg> <b data-stacosys-count>Comments</b></a>
     <script src="/comments/counts.js"></script>`);
@@ -241,7 +241,7 @@ testInBrowser("an icon within the link stays if the link says where the count go
   assertEquals(await page.evaluate(`document.querySelector("a").innerHTML`), html);
 });
 
-testInBrowser("an empty mark asks for the path of its href, and without one for nothing", async (open) => {
+inBrowser("an empty mark asks for the path of its href, and without one for nothing", async (open) => {
   await using site = serveSite(`
     <p data-stacosys-url="">-</p><p data-stacosys-url=" ">-</p><a data-stacosys-url>-</a>
     <a href="mailto:1@example.org" data-stacosys-url>-</a>
@@ -254,7 +254,7 @@ testInBrowser("an empty mark asks for the path of its href, and without one for 
   assertEquals(site.asked, ["/comments/counts?url=/7/2017/"]);
 });
 
-testInBrowser("each language has the plurals that it needs, and its own numbers", async (open) => {
+inBrowser("each language has the plurals that it needs, and its own numbers", async (open) => {
   const russian = `data-none="нет" data-one="{n} комментарий" data-few="{n} комментария" data-many="{n} комментариев"`;
   const polish = `data-one="1 komentarz" data-few="{n} komentarze" data-many="{n} komentarzy"`;
   const arabic =
@@ -287,7 +287,7 @@ testInBrowser("each language has the plurals that it needs, and its own numbers"
   for (const [html, tag, counts] of cases) await shows(open, html, tag, counts);
 });
 
-testInBrowser("with two texts all goes by 1 and the rest, in any language and in none", async (open) => {
+inBrowser("with two texts all goes by 1 and the rest, in any language and in none", async (open) => {
   const two = `data-one="one" data-many="{n} in all"`;
   const counts = { 0: "0 in all", 1: "one", 2: "2 in all", 21: "21 in all" };
   for (const html of [`lang="ru"`, `lang="fr"`, `lang="not a language"`, ""]) await shows(open, html, two, counts);
@@ -301,7 +301,7 @@ testInBrowser("with two texts all goes by 1 and the rest, in any language and in
   );
 });
 
-testInBrowser("after a refused request the console names CorsOrigin and the origin of the page", async (open) => {
+inBrowser("after a refused request the console names CorsOrigin and the origin of the page", async (open) => {
   await using other = serveSite("");
   const server = other.url.slice(0, -1);
   await using site = serveSite(`<p data-stacosys-url="/1/">-</p>
@@ -319,7 +319,7 @@ testInBrowser("after a refused request the console names CorsOrigin and the orig
 
 /** That a page with this tag shows each of these counts in these words. */
 async function shows(
-  open: Parameters<Parameters<typeof testInBrowser>[1]>[0],
+  open: Parameters<Parameters<typeof inBrowser>[1]>[0],
   html: string,
   tag: string,
   counts: Readonly<Record<number, string>>,

@@ -2,6 +2,8 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { serveBlog } from "../../demo/blog.ts";
 import project from "../../deno.json" with { type: "json" };
 import { serveStacosys } from "../../demo/stacosys.ts";
+import { freePort } from "./program.ts";
+import { until } from "../until.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 
@@ -147,9 +149,8 @@ async function startTask(config: Record<string, unknown>, env: Record<string, st
     folder,
     output: () => output,
     async says(expected: string): Promise<void> {
-      for (const end = Date.now() + 30_000; !output.includes(expected); await pause(20)) {
-        if (ended || Date.now() > end) throw new Error(`expected ${expected}, got ${output}`);
-      }
+      await until(() => ended || output.includes(expected), `it says ${expected}`);
+      assertStringIncludes(output, expected);
     },
     interrupt,
     async [Symbol.asyncDispose]() {
@@ -161,14 +162,9 @@ async function startTask(config: Record<string, unknown>, env: Record<string, st
 
 /** An address that nobody listens on. */
 function free(): string {
-  using listener = Deno.listen(LOCAL);
-  return `127.0.0.1:${listener.addr.port}`;
+  return `127.0.0.1:${freePort()}`;
 }
 
 async function text(url: string): Promise<string> {
   return await (await fetch(url)).text();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

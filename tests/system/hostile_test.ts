@@ -35,7 +35,7 @@ Deno.test("made-up URLs never push out a count that readers keep asking for, nor
 
 Deno.test("batches of more made-up URLs than may be waited for, while Stacosys hangs, are a 404, and a known count a hit", async () => {
   await using stacosys = await startStandIn();
-  await using program = await startProgram({ Stacosys: stacosys.url, TimeoutSeconds: 1 });
+  await using program = await startProgram({ Stacosys: stacosys.url, TimeoutSeconds: 2 });
   await ask(program, "/");
   stacosys.answer(hang);
   await using crowd = await connectMany(program, 60);

@@ -96,7 +96,7 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
           code: 1,
           stdout: "",
           stderr: [
-            `warning: ${file}: Sweep: unknown, ignored`,
+            `warning: ${file}: Sweep: unknown, ignored; did you mean SweepSeconds?`,
             `${file}: HostPort: expected "host:port" or ":port" with a port from 1 to 65535, got "nonsense"`,
             `${file}: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got nothing`,
             `${file}: TtlSeconds: expected a number of seconds greater than 0, up to 1000000000, got 0`,
@@ -119,8 +119,10 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
       const address = `${hostname}:${other.addr.port}`;
       await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
         const { code, stderr } = await runProgram(["--config", file], command);
-        assertEquals(code, 1);
-        assertEquals(stderr, `httpfastcache: cannot listen on ${address}: Address already in use (os error 98)\n`);
+        assertEquals(code, 75);
+        const why = "Address already in use (os error 98)";
+        const rest = "trying for 10 s, then ending with status 75";
+        assertEquals(stderr, `httpfastcache: cannot listen on ${address}: ${why}; ${rest}\n`);
       });
     }, needs);
   }
@@ -128,7 +130,7 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
   test("ends with a line if it cannot listen at its address", async (command) => {
     await withFile(`{"HostPort":"192.0.2.1:${freePort()}","Stacosys":"http://h"}`, async (file) => {
       const { code, stderr } = await runProgram(["--config", file], command);
-      assertEquals(code, 1);
+      assertEquals(code, 75);
       assertMatch(stderr, /^httpfastcache: cannot listen on 192\.0\.2\.1:\d+: [^\n]+\n$/);
     });
   });

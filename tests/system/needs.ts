@@ -29,7 +29,11 @@ const FOLDERS = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
 /** Declares a test. Where something that it needs is missing, it is ignored, and its name says what to do about it. */
 export function testWith(needs: readonly Need[], name: string, fn: () => Promise<void>): void {
   const missing = needs.filter((need) => !isThere(need));
-  const todo = missing.map((need) => need === "::1" ? "switch IPv6 on" : `apt install ${PACKAGES[need]}`);
+  const packages = missing.filter((need) => need !== "::1").map((need) => PACKAGES[need]);
+  const todo = [
+    ...packages.length > 0 ? [`apt install ${packages.join(" ")}`] : [],
+    ...missing.includes("::1") ? ["switch IPv6 on"] : [],
+  ];
   const ignore = missing.length > 0;
   Deno.test({ name: ignore ? `${name} (ignored: ${todo.join(", ")})` : name, ignore, fn });
 }
