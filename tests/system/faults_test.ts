@@ -330,15 +330,11 @@ Deno.test("neither a reader's URL nor Stacosys' answer brings a control characte
   stacosys.answer(({ send }) =>
     send(new Uint8Array([..."HTTP/1.1 302 FOUND\r\nLocation: http://\x9b2J\x85/\r\n\r\n"].map((c) => c.charCodeAt(0))))
   );
-  const targets = ["/comments/count?url=/\xc2\x9b2J\xc2\x85/", "/comments/count?url=/%0a%1b%5b2J/"];
-  for (const target of targets) {
+  const request = "GET /comments/count?url=/\xc2\x9b2J\xc2\x85/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+  await until(async () => {
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(program.url).port) });
-    const request = `GET ${target} HTTP/1.1\r\nHost: blog.example.org\r\nConnection: close\r\n\r\n`;
     await connection.write(Uint8Array.from(request, (c) => c.charCodeAt(0)));
     assertMatch(await new Response(connection.readable).text(), /^HTTP\/1.1 404/);
-  }
-  await until(async () => {
-    await ask(program, "/c/");
     return log(program).length > 0;
   }, "the outage is logged");
   assertStringIncludes(program.stderr(), "a redirect to http://\\u009b2J\\u0085/");

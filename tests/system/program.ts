@@ -43,6 +43,25 @@ export async function runProgram(args: readonly string[], command: readonly stri
   return { code: output.code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
 }
 
+/** The first line that the program says on stderr. It is killed then. */
+export async function firstFault(args: readonly string[], command: readonly string[] = FROM_SOURCE): Promise<string> {
+  const [file = "", ...rest] = command;
+  const child = new Deno.Command(file, {
+    args: [...rest, ...args],
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (text.endsWith("\n")) break;
+  }
+  child.kill("SIGKILL");
+  await child.status;
+  return text;
+}
+
 /**
  * Starts the program with a configuration, on a port that was free if it names none, and waits until it listens.
  *
