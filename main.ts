@@ -49,8 +49,6 @@ export async function main(args: readonly string[]): Promise<void> {
   if (command.does === "usage") return fail(USAGE);
   const { text, config, certificate } = await readConfig(command.file);
   if (command.does === "check") return check(command.file, config);
-  say(`config: ${text}`);
-
   const log = createLog();
   survive(log);
   const metrics = createMetrics();
@@ -70,9 +68,12 @@ export async function main(args: readonly string[]): Promise<void> {
   const listeners: Listener[] = [];
   if (admin !== undefined) {
     const owner = createAdmin({ cache, counters, metrics, outage });
-    listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log)));
+    listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log), log));
   }
-  listeners.push(await listenWhenFree(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log)));
+  const { listen: address } = config;
+  listeners.push(
+    await listenWhenFree(() => listen(address, { reusePort, certificate }, shutdown.handle, log), log),
+  );
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
   const save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
   // There may have been a change since it was saved.
@@ -86,6 +87,7 @@ export async function main(args: readonly string[]): Promise<void> {
   });
   const [readers = "", owner] = listeners.map(({ urls }) => urls.join(" and ")).reverse();
   const where = owner === undefined ? readers : `${readers}, for its owner on ${owner}`;
+  say(`config: ${text}`);
   say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
 
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
@@ -141,10 +143,9 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   };
 }
 
-function listenWhenFree(start: () => Listener): Promise<Listener> {
-  const seconds = WAIT_FOR_ADDRESS_MS / 1000;
+function listenWhenFree(start: () => Listener, log: Log): Promise<Listener> {
   return whenFree(start, WAIT_FOR_ADDRESS_MS, ({ message }) => {
-    say(`${project.name}: ${message}; trying for ${seconds} s, then ending with status ${MAY_PASS}`, console.error);
+    log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then ending with status ${MAY_PASS}`);
   });
 }
 

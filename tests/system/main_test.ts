@@ -120,10 +120,9 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
       await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
         const why = "Address already in use (os error 98)";
         const rest = "trying for 10 s, then ending with status 75";
-        assertEquals(
-          await firstFault(["--config", file], command),
-          `httpfastcache: cannot listen on ${address}: ${why}; ${rest}\n`,
-        );
+        const [time = "", ...words] = (await firstFault(["--config", file], command)).split(" ");
+        assertMatch(time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+        assertEquals(words.join(" "), `warning cannot listen on ${address}: ${why}; ${rest}\n`);
       });
     }, needs);
   }
@@ -131,7 +130,7 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
   test("says at once that its address is not there", async (command) => {
     await withFile(`{"HostPort":"192.0.2.1:${freePort()}","Stacosys":"http://h"}`, async (file) => {
       const fault = await firstFault(["--config", file], command);
-      assertMatch(fault, /^httpfastcache: cannot listen on 192\.0\.2\.1:\d+: [^\n]+; trying for 10 s[^\n]+\n$/);
+      assertMatch(fault, /^\S+ warning cannot listen on 192\.0\.2\.1:\d+: [^\n]+; trying for 10 s[^\n]+\n$/);
     });
   });
 

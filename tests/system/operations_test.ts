@@ -242,7 +242,7 @@ Deno.test("without ReusePort a second start fails with one line, and the first g
   await using first = await startProgram({ Stacosys: stacosys.url });
   const { code, stderr } = await runProgram(["--config", `${first.folder}/config.json`]);
   assertEquals(code, 75);
-  assertMatch(stderr, /^httpfastcache: cannot listen on 127\.0\.0\.1:\d+: .*in use.*; trying for 10 s.*\n$/);
+  assertMatch(stderr, /^\S+ warning cannot listen on 127\.0\.0\.1:\d+: .*in use.*; trying for 10 s.*\n$/);
   assertEquals(brief(await ask(first, "/a/")), '200 {"count":7}');
 });
 
