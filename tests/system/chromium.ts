@@ -24,8 +24,6 @@ export interface Page {
   until(expression: string): Promise<void>;
   /** Presses a key, such as `Tab` or `Enter`. */
   press(key: string): Promise<void>;
-  /** A PNG of what is seen, or of the whole page. */
-  screenshot(whole?: boolean): Promise<Uint8Array>;
 }
 
 /** A browser that ends when it is disposed of. */
@@ -111,11 +109,7 @@ async function startChromium(): Promise<Browser> {
       await tell("Input.dispatchKeyEvent", { type: "keyDown", key, code: key, windowsVirtualKeyCode, ...text });
       await tell("Input.dispatchKeyEvent", { type: "keyUp", key, code: key, windowsVirtualKeyCode });
     }
-    async function screenshot(whole = false): Promise<Uint8Array> {
-      const { data } = await tell("Page.captureScreenshot", { format: "png", captureBeyondViewport: whole });
-      return Uint8Array.fromBase64(String(data));
-    }
-    return { load, evaluate, until: untilTrue, press, screenshot };
+    return { load, evaluate, until: untilTrue, press };
   }
 
   return {
