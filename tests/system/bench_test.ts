@@ -27,7 +27,10 @@ Deno.test({
     await using folder = await makeFolder();
     const out = `${folder.path}/out`;
     await using bench = startBench(folder.path, "--only", "article", "--peers", "nginx", "--rounds", "1", "--out", out);
-    await until(async () => (await runningIn(folder.path)).includes("wrk"), "wrk runs");
+    let ended = false;
+    bench.process.status.then(() => ended = true);
+    // Before that it compiles the program.
+    await until(async () => ended || (await runningIn(folder.path)).includes("wrk"), "wrk runs", 600_000);
     bench.process.kill("SIGINT");
     assertEquals((await bench.process.status).code, 130);
     assertEquals(await runningIn(folder.path), []);

@@ -4,11 +4,8 @@
  * @module
  */
 
-import { isThere, testWith } from "./needs.ts";
+import { testWith } from "./needs.ts";
 import { until } from "../until.ts";
-
-/** Its name, if it is there. */
-export const CHROMIUM = isThere("chromium") ? "chromium" : undefined;
 
 /** How a page is looked at. */
 export interface View {
@@ -27,27 +24,34 @@ export interface Page {
   until(expression: string): Promise<void>;
   /** Presses a key, such as `Tab` or `Enter`. */
   press(key: string): Promise<void>;
-  /** A PNG of what is seen, or of the whole page. */
-  screenshot(whole?: boolean): Promise<Uint8Array>;
 }
 
 /** A browser that ends when it is disposed of. */
 export interface Browser extends AsyncDisposable {
+  /** A user of it, who has nothing of what others have seen. */
+  user(): Promise<User>;
+}
+
+/** Disposing of it closes all pages. */
+export interface User extends AsyncDisposable {
   open(view?: View): Promise<Page>;
 }
 
 type Result = Record<string, unknown>;
 
-/** Declares a test that needs a browser. */
-export function inBrowser(name: string, test: (open: Browser["open"]) => Promise<void>): void {
+let browser: Promise<Browser> | undefined;
+Deno.test.afterAll(async () => await (await browser)?.[Symbol.asyncDispose]());
+
+/** Declares a test that needs a browser. Those of a file share one. */
+export function inBrowser(name: string, test: (open: User["open"]) => Promise<void>): void {
   testWith(["chromium"], name, async () => {
-    await using browser = await startChromium();
-    await test(browser.open);
+    await using user = await (await (browser ??= startChromium())).user();
+    await test(user.open);
   });
 }
 
 /** Starts a browser with a profile of its own. */
-export async function startChromium(): Promise<Browser> {
+async function startChromium(): Promise<Browser> {
   const profile = await Deno.makeTempDir();
   const child = new Deno.Command("chromium", {
     args: [
@@ -70,8 +74,8 @@ export async function startChromium(): Promise<Browser> {
   }).spawn();
   const { send, close } = await connect(child.stderr);
 
-  async function open({ width = 1280, height = 900, dark = false }: View = {}): Promise<Page> {
-    const { targetId } = await send("Target.createTarget", { url: "about:blank" });
+  async function open(browserContextId: unknown, { width = 1280, height = 900, dark = false }: View): Promise<Page> {
+    const { targetId } = await send("Target.createTarget", { url: "about:blank", browserContextId });
     const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
     const tell = (method: string, params: Result = {}) => send(method, params, sessionId);
     await tell("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: width < 600 });
@@ -105,15 +109,17 @@ export async function startChromium(): Promise<Browser> {
       await tell("Input.dispatchKeyEvent", { type: "keyDown", key, code: key, windowsVirtualKeyCode, ...text });
       await tell("Input.dispatchKeyEvent", { type: "keyUp", key, code: key, windowsVirtualKeyCode });
     }
-    async function screenshot(whole = false): Promise<Uint8Array> {
-      const { data } = await tell("Page.captureScreenshot", { format: "png", captureBeyondViewport: whole });
-      return Uint8Array.fromBase64(String(data));
-    }
-    return { load, evaluate, until: untilTrue, press, screenshot };
+    return { load, evaluate, until: untilTrue, press };
   }
 
   return {
-    open,
+    async user() {
+      const { browserContextId } = await send("Target.createBrowserContext");
+      return {
+        open: (view = {}) => open(browserContextId, view),
+        [Symbol.asyncDispose]: async () => void await send("Target.disposeBrowserContext", { browserContextId }),
+      };
+    },
     async [Symbol.asyncDispose]() {
       await send("Browser.close");
       await close();
