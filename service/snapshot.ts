@@ -29,8 +29,8 @@ const PORTION = 500;
 class NotASnapshot extends Error {}
 
 /**
- * Fills `cache` from its snapshot, and returns a function that saves it. What goes wrong is told to `log`, and the
- * service goes on. A file that is no snapshot is somebody's: nothing is saved then.
+ * Fills `cache` from its snapshot, and returns a function that saves it, or waits for a save that is under way. What goes
+ * wrong is told to `log`, and the service goes on. A file that is no snapshot is somebody's: nothing is saved then.
  */
 export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log: Log): () => Promise<void> {
   const { file } = options;
@@ -46,17 +46,13 @@ export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log
   const fault = whyNotSaved(file);
   if (fault !== undefined) log("warning", `cannot save ${file}: ${fault}`);
 
-  let last = Promise.resolve();
-  let waiting = false;
+  let saving: Promise<void> | undefined;
   return function save() {
-    // One at a time: a sweep may end while the last save has not. One that waits is enough for all that come meanwhile.
-    if (waiting) return last;
-    waiting = true;
-    last = last.then(() => {
-      waiting = false;
-      return write(cache, options);
-    }).catch((error) => log("error", `cannot save ${file}: ${reason(error)}`));
-    return last;
+    // A sweep may end while the last save has not.
+    saving ??= write(cache, options)
+      .catch((error) => log("error", `cannot save ${file}: ${reason(error)}`))
+      .finally(() => saving = undefined);
+    return saving;
   };
 }
 
