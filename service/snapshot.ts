@@ -86,7 +86,7 @@ async function write(cache: Cache<string>, { file, stacosys }: SnapshotOptions):
   }
 }
 
-function* portions(cache: Cache<string>, stacosys: string): Generator<string> {
+async function* portions(cache: Cache<string>, stacosys: string): AsyncGenerator<string> {
   let portion = line({ kind: KIND, version: VERSION, stacosys });
   let entries = 0;
   for (const [key, { value, expiresAt }] of cache.entries()) {
@@ -94,6 +94,8 @@ function* portions(cache: Cache<string>, stacosys: string): Generator<string> {
     if (++entries % PORTION > 0) continue;
     yield portion;
     portion = "";
+    // A fast disk would have the next one written before readers pass.
+    await new Promise((resolve) => setTimeout(resolve));
   }
   yield portion + line({ entries });
 }
