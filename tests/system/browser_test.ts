@@ -109,7 +109,7 @@ inBrowser("a comment is added with the keyboard alone, and counted when the old 
   await page.press("Enter");
   await page.until(`document.getElementById("sent").textContent.startsWith("Readers ")`);
   await until(async () => {
-    await page.evaluate("stacosysCounts()");
+    await page.evaluate("stacosysCounts(document)");
     return (await counts(page))[0] === 8;
   }, "the comment is counted");
   assertEquals(await counts(page), [8, ...COUNTS.slice(1)]);
