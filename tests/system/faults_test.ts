@@ -236,7 +236,6 @@ Deno.test("while Stacosys hangs known counts stay, others are a 404 after the ti
   const answers = await Promise.all(articles.map(get));
   const expected = articles.map((_, i) => i < 50 ? '200 {"count":7}' : "404 404 page not found");
   assertEquals(answers.map(brief), expected);
-  assertEquals(stacosys.mostOpen, 64);
 
   stacosys.answer(stand.count(8));
   clock.ms += 1_000;

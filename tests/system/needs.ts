@@ -6,19 +6,34 @@
 
 /** Programs and folders, and the packages of Debian that have them. */
 const PACKAGES = {
+  bash: "bash",
+  busybox: "busybox",
   chromium: "chromium",
+  crontab: "cron",
   curl: "curl",
+  dash: "dash",
   find: "findutils",
+  flock: "util-linux",
   go: "golang-go",
   gzip: "gzip",
+  logrotate: "logrotate",
+  nginx: "nginx-light",
   openssl: "openssl",
   promtool: "prometheus",
+  "systemd-analyze": "systemd",
   tar: "tar",
   "/usr/share/gocode/src/github.com/patrickmn/go-cache": "golang-github-patrickmn-go-cache-dev",
 } as const;
 
-/** A program by its name, a folder by its path, or an address of the loopback interface. */
-export type Need = keyof typeof PACKAGES | "::1";
+/** What no package brings: how to see whether it is there, and what to say if it is not. */
+const OTHERS = {
+  root: { isThere: () => Deno.uid() === 0, otherwise: "needs root" },
+  mount: { isThere: canMount, otherwise: "needs root that may mount, and unshare" },
+  "::1": { isThere: hasIPv6, otherwise: "needs IPv6" },
+} as const;
+
+/** A program by its name, a folder by its path, a right of this user, or an address of the machine. */
+export type Need = keyof typeof PACKAGES | keyof typeof OTHERS;
 
 /** What the executable is made with, and unpacks itself with. */
 export const FOR_THE_EXECUTABLE: readonly Need[] = ["find", "gzip", "tar"];
@@ -28,25 +43,35 @@ const FOLDERS = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
 
 /** Declares a test. Where something that it needs is missing, it is ignored, and its name says what to do about it. */
 export function testWith(needs: readonly Need[], name: string, fn: () => Promise<void>): void {
-  const missing = needs.filter((need) => !isThere(need));
-  const packages = missing.filter((need) => need !== "::1").map((need) => PACKAGES[need]);
-  const todo = [
-    ...packages.length > 0 ? [`apt install ${packages.join(" ")}`] : [],
-    ...missing.includes("::1") ? ["switch IPv6 on"] : [],
-  ];
-  const ignore = missing.length > 0;
+  const others: string[] = [];
+  const packages: string[] = [];
+  for (const need of needs) {
+    if (isOther(need)) {
+      if (!OTHERS[need].isThere()) others.push(OTHERS[need].otherwise);
+    } else if (!(need.startsWith("/") ? exists(need) : FOLDERS.some((folder) => exists(`${folder}/${need}`)))) {
+      packages.push(PACKAGES[need]);
+    }
+  }
+  const todo = [...others, ...packages.length > 0 ? [`apt install ${packages.join(" ")}`] : []];
+  const ignore = todo.length > 0;
   Deno.test({ name: ignore ? `${name} (ignored: ${todo.join(", ")})` : name, ignore, fn });
 }
 
-/** Whether the machine has it. */
-export function isThere(need: Need): boolean {
-  if (need === "::1") return canListenAt(need);
-  return need.startsWith("/") ? exists(need) : FOLDERS.some((folder) => exists(`${folder}/${need}`));
+function isOther(need: Need): need is keyof typeof OTHERS {
+  return need in OTHERS;
 }
 
-function canListenAt(hostname: string): boolean {
+function canMount(): boolean {
   try {
-    using _ = Deno.listen({ hostname, port: 0 });
+    return new Deno.Command("unshare", { args: ["--mount", "true"], stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+function hasIPv6(): boolean {
+  try {
+    using _ = Deno.listen({ hostname: "::1", port: 0 });
     return true;
   } catch {
     return false;
