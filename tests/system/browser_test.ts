@@ -272,7 +272,7 @@ async function startDemo(settings: Record<string, unknown> = {}) {
     cache: `http://${HostPort}${PATH}`,
     ttlMs: Number(settings["TtlSeconds"] ?? 300) * 1000,
     stacosys: config.Stacosys,
-    asked: stacosys.asked,
+    demo: stacosys,
   };
   const blog = serveBlog(options);
   let stopped: Promise<void> | undefined;
