@@ -104,9 +104,9 @@ function story({ requests, failed, hit, miss, stale, error, since, until }) {
   const counts = hit + miss + stale + error;
   const told = `${asked} for ${amount(counts, "count")} in ${Math.ceil(until - since).toLocaleString("en")}\xa0ms.`;
   if (hit === counts) return `${told} All from the cache: Stacosys was left in peace.`;
-  if (stale === counts) return `${told} All are the last known, ${whyStale()}. Readers notice nothing.`;
+  if (stale === counts) return `${told} All are the last known, ${whyStale()}.`;
   if (miss > 0 && fileChanged) {
-    return `${told} The file of Stacosys had changed, so ${miss} came from there before their time, the others from the cache.`;
+    return `${told} The file of Stacosys had changed, so the cache asked for ${miss} of them anew, before their time.`;
   }
   if (miss === counts) return `${told} None was fresh: Stacosys was asked for each, once.`;
   const parts = [
@@ -119,8 +119,10 @@ function story({ requests, failed, hit, miss, stale, error, since, until }) {
 }
 
 function whyStale() {
-  if (state.health === "stopped") return "as Stacosys is stopped";
-  if (state.health === "slow") return `as Stacosys takes ${state.slowSeconds} seconds, and readers wait for one`;
+  if (state.health === "stopped") return "as Stacosys is stopped: readers notice nothing";
+  if (state.health === "slow") {
+    return `as Stacosys takes ${state.slowSeconds} seconds, and nobody waits longer than one`;
+  }
   return "as there is no new one yet";
 }
 

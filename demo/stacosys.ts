@@ -12,7 +12,7 @@ import { ARTICLES } from "./articles.ts";
 export const TOKEN = "demo";
 
 /** How long a slow Stacosys takes for a count. */
-export const SLOW_MS = 3_000;
+export const SLOW_MS = 5_000;
 
 /** How a Stacosys can be. */
 export type Health = "running" | "slow" | "stopped";
@@ -62,9 +62,10 @@ export function serveStacosys(
   const asked = new Map<string, { times: number; last: number }>();
   let health: Health = "running";
   let changedAt = 0;
+  let other = Promise.withResolvers<void>();
 
   async function count(article: string, token: string | null): Promise<Response> {
-    if (health === "slow") await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+    if (health === "slow") await Promise.race([other.promise, new Promise((resolve) => setTimeout(resolve, SLOW_MS))]);
     asked.set(article, { times: (asked.get(article)?.times ?? 0) + 1, last: Date.now() });
     return json({ count: token === TOKEN ? comments.count(article) : 0 });
   }
@@ -110,6 +111,8 @@ export function serveStacosys(
     if (wanted === "stopped") listening = undefined;
     else listening ??= listen(first.port);
     health = wanted;
+    other.resolve();
+    other = Promise.withResolvers();
     await ended?.stop();
   }
 

@@ -34,7 +34,7 @@ try {
 } catch (error) {
   // Which address it is, main has said when it began to wait.
   console.error(`demo: ${error instanceof AddressBusy ? `change that address in ${FILE}` : reason(error)}; ${WAITS}`);
-  Deno.exit(1);
+  Deno.exit(error instanceof AddressBusy ? 75 : 1);
 }
 if (config !== undefined && found !== undefined) {
   const counter = counterUrl(config, found.path);
