@@ -13,13 +13,13 @@ let waiting = false;
 let state = { lives: {} };
 /** Whether the file of Stacosys has changed since a count last came from there. */
 let fileChanged = false;
-/** Each change of Stacosys, and each comment, ends the page's waiting for what the one before brings. */
+/** A change of Stacosys ends the page's waiting for what the one before brings. */
 let changes = 0;
-let comments = 0;
 
 watchRequests();
 watchCounters();
-followState();
+// A changed config.json starts the blog again, too, and this page follows.
+setInterval(() => readState().catch(() => {}), 500);
 byId("again").addEventListener("click", askAgain);
 byId("crowd").addEventListener("click", beManyReaders);
 byId("stacosys").addEventListener("submit", changeStacosys);
@@ -109,13 +109,9 @@ function story({ requests, failed, hit, miss, stale, error, since, until }) {
     return `${told} The file of Stacosys had changed, so the cache asked for ${miss} of them anew, before their time.`;
   }
   if (miss === counts) return `${told} None was fresh: Stacosys was asked for each, once.`;
-  const parts = [
-    [hit, "from the cache"],
-    [miss, "from Stacosys"],
-    [stale, `the last known, ${whyStale()}`],
-    [error, "not to be had"],
-  ];
-  return `${told} ${parts.filter(([count]) => count > 0).map((part) => part.join(" ")).join(", ")}.`;
+  const parts = { "from the cache": hit, "from Stacosys": miss, "the last known": stale, "not to be had": error };
+  const known = Object.entries(parts).filter(([, count]) => count > 0);
+  return `${told} ${known.map(([what, count]) => `${count} ${what}`).join(", ")}.`;
 }
 
 function whyStale() {
@@ -132,24 +128,15 @@ function amount(n, noun) {
 
 /** Makes a counter that changes light up for a moment. */
 function watchCounters() {
+  const observer = new MutationObserver((records) => {
+    for (const { target, removedNodes: [before] } of records) {
+      if (["Comments", target.textContent].includes(before.data)) continue;
+      target.classList.add("changed");
+      setTimeout(() => target.classList.remove("changed"), 2000);
+    }
+  });
   for (const counter of document.querySelectorAll("[data-stacosys-url]")) {
-    let before;
-    new MutationObserver(() => {
-      const now = counter.textContent;
-      if (before !== undefined && before !== now) {
-        counter.classList.add("changed");
-        setTimeout(() => counter.classList.remove("changed"), 2000);
-      }
-      before = now;
-    }).observe(counter, { childList: true });
-  }
-}
-
-/** Also when config.json has changed, and the service and this blog with it. */
-async function followState() {
-  for (;;) {
-    await readState().catch(() => {});
-    await pause(500);
+    observer.observe(counter, { childList: true });
   }
 }
 
@@ -175,8 +162,22 @@ function minutes(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-function askAgain() {
-  return self.stacosysCounts(document.body);
+/** Asks for all counts again, and tells whether the cache had any of them. */
+async function askAgain() {
+  const { hit } = total;
+  await self.stacosysCounts(document.body);
+  return total.hit > hit;
+}
+
+/** Posts a form, and tells what went wrong, if anything did. */
+async function post(form, fields) {
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields) });
+    if (!response.ok) return await response.text();
+    await readState();
+  } catch {
+    return "The blog does not answer.";
+  }
 }
 
 /** The button is not disabled meanwhile, or whoever pressed it with the keyboard would be nowhere afterwards. */
@@ -204,43 +205,26 @@ async function changeStacosys(event) {
   const mine = ++changes;
   const say = (text) => byId("story").textContent = text;
   const health = event.submitter.value;
-  try {
-    const response = await fetch(event.target.action, { method: "POST", body: new URLSearchParams({ health }) });
-    if (!response.ok) return say(await response.text());
-    await readState();
-  } catch {
-    return say("The blog does not answer.");
-  }
-  const now =
-    { running: "runs", slow: `takes ${state.slowSeconds} seconds for a count`, stopped: "is stopped" }[health];
-  say(`Stacosys ${now}. When the counts have expired, this page asks again.`);
+  const fault = await post(event.target, { health });
+  if (fault !== undefined) return say(fault);
+  say(`Stacosys is ${health}. When the counts have expired, this page asks again.`);
   // The cache leaves a Stacosys alone for a second that has failed.
   await pause(1100);
-  for (let allHits = true; allHits; await pause(500)) {
-    if (mine !== changes) return;
-    if (Object.values(state.lives).some(({ leftMs }) => leftMs > 0)) continue;
-    const { hit } = total;
-    await askAgain();
-    allHits = total.hit > hit;
+  for (; mine === changes; await pause(500)) {
+    const expired = Object.values(state.lives).every(({ leftMs }) => leftMs === 0);
+    if (expired && !await askAgain()) return;
   }
 }
 
 /** Adds it, and asks again until it is counted: once a second, or when the count has expired if the file is not watched. */
 async function addComment(event) {
   event.preventDefault();
-  const mine = ++comments;
   const say = (text) => byId("sent").textContent = text;
-  const form = event.target;
   const url = byId("url").value;
   const counter = document.querySelector(`[data-stacosys-url="${CSS.escape(url)}"]`);
   const before = counter.textContent;
-  try {
-    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (!response.ok) return say(await response.text());
-    await readState();
-  } catch {
-    return say("The blog does not answer.");
-  }
+  const fault = await post(event.target, new FormData(event.target));
+  if (fault !== undefined) return say(fault);
   const life = state.lives[url];
   if (life === undefined) return say("Stacosys has it. Readers see it when it is approved and the count has expired.");
   say(
@@ -252,13 +236,9 @@ async function addComment(event) {
   waiting = true;
   while (counter.textContent === before) {
     await pause(1000);
-    if (mine !== comments) return;
-    if (watched === undefined && state.lives[url].leftMs > 0) continue;
-    const { hit } = total;
-    await askAgain();
-    if (total.hit === hit && counter.textContent === before) {
-      say(`Readers still see ${before}: there is no new count yet.`);
-    }
+    if (watched === undefined && state.lives[url]?.leftMs > 0) continue;
+    const hits = await askAgain();
+    if (!hits && counter.textContent === before) say(`Readers still see ${before}: there is no new count yet.`);
   }
   waiting = false;
   const seconds = amount(Math.round((performance.now() - start) / 1000), "second");
