@@ -1,26 +1,37 @@
 // The panel of the demo page: what was asked, and where the answers came from. The counts themselves are filled in by
 // counts.js, or the old way.
 
-const { cache, ttl } = document.body.dataset;
-const TTL_MS = Number(ttl) * 1000;
+const { cache, watched } = document.body.dataset;
 
 /** What became of all requests and counts, and of those that the story has not told of yet. */
 const total = emptyTally();
 let untold = emptyTally();
 let telling;
-/** When Stacosys was last asked for each count, in milliseconds since 1970; nothing if it is not the demo's. */
-let askedAt = {};
+/** Whether the story waits until something else than hits has come. */
+let waiting = false;
+/** What the blog's server knows: how Stacosys is, and how long each count is fresh yet, if it is the demo's. */
+let state = { lives: {} };
+/** Whether the file of Stacosys has changed since a count last came from there. */
+let fileChanged = false;
+/** A change of Stacosys ends the page's waiting for what the one before brings. */
+let changes = 0;
 
 watchRequests();
 watchCounters();
-setInterval(showLives, 500);
-byId("again").addEventListener("click", () => self.stacosysCounts(document));
+// A changed config.json starts the blog again, too, and this page follows.
+setInterval(() => readState().catch(() => {}), 500);
+byId("again").addEventListener("click", askAgain);
 byId("crowd").addEventListener("click", beManyReaders);
+byId("stacosys").addEventListener("submit", changeStacosys);
 byId("articles").addEventListener("click", chooseArticle);
 byId("comment").addEventListener("submit", addComment);
 
 function byId(id) {
   return document.getElementById(id);
+}
+
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function emptyTally() {
@@ -63,8 +74,11 @@ function note(since, good, url, cacheStatus) {
   }
   untold.since = Math.min(untold.since, since);
   untold.until = performance.now();
+  byId("requests").textContent = total.requests.toLocaleString("en");
+  byId("hits").textContent = (total.hit + total.stale).toLocaleString("en");
+  byId("misses").textContent = total.miss.toLocaleString("en");
   clearTimeout(telling);
-  telling = setTimeout(tell, 100);
+  if (!waiting || found.hit === undefined || Object.keys(found).length > 1) telling = setTimeout(tell, 100);
 }
 
 /** How many counts were hits, misses and so on; several at once are told in words: `detail="3 hit, 7 miss"`. */
@@ -78,13 +92,10 @@ function outcomes(url, cacheStatus) {
   return { hit: new Set(new URL(url).searchParams.getAll("url")).size };
 }
 
-async function tell() {
-  byId("requests").textContent = total.requests.toLocaleString("en");
-  byId("hits").textContent = (total.hit + total.stale).toLocaleString("en");
-  byId("misses").textContent = total.miss.toLocaleString("en");
+function tell() {
   byId("story").textContent = story(untold);
+  if (untold.miss > 0) fileChanged = false;
   untold = emptyTally();
-  await readLives();
 }
 
 function story({ requests, failed, hit, miss, stale, error, since, until }) {
@@ -93,14 +104,22 @@ function story({ requests, failed, hit, miss, stale, error, since, until }) {
   const counts = hit + miss + stale + error;
   const told = `${asked} for ${amount(counts, "count")} in ${Math.ceil(until - since).toLocaleString("en")}\xa0ms.`;
   if (hit === counts) return `${told} All from the cache: Stacosys was left in peace.`;
-  if (miss === counts) return `${told} None was cached: Stacosys was asked for each, once.`;
-  const parts = [
-    [hit, "from the cache"],
-    [miss, "from Stacosys"],
-    [stale, "the last known, as there is no new one yet"],
-    [error, "not to be had"],
-  ];
-  return `${told} ${parts.filter(([count]) => count > 0).map((part) => part.join(" ")).join(", ")}.`;
+  if (stale === counts) return `${told} All are the last known, ${whyStale()}.`;
+  if (miss > 0 && fileChanged) {
+    return `${told} The file of Stacosys had changed, so the cache asked for ${miss} of them anew, before their time.`;
+  }
+  if (miss === counts) return `${told} None was fresh: Stacosys was asked for each, once.`;
+  const parts = { "from the cache": hit, "from Stacosys": miss, "the last known": stale, "not to be had": error };
+  const known = Object.entries(parts).filter(([, count]) => count > 0);
+  return `${told} ${known.map(([what, count]) => `${count} ${what}`).join(", ")}.`;
+}
+
+function whyStale() {
+  if (state.health === "stopped") return "as Stacosys is stopped: readers notice nothing";
+  if (state.health === "slow") {
+    return `as Stacosys takes ${state.slowSeconds} seconds, and nobody waits longer than one`;
+  }
+  return "as there is no new one yet";
 }
 
 function amount(n, noun) {
@@ -109,39 +128,33 @@ function amount(n, noun) {
 
 /** Makes a counter that changes light up for a moment. */
 function watchCounters() {
+  const observer = new MutationObserver((records) => {
+    for (const { target, removedNodes: [before] } of records) {
+      if (["Comments", target.textContent].includes(before.data)) continue;
+      target.classList.add("changed");
+      setTimeout(() => target.classList.remove("changed"), 2000);
+    }
+  });
   for (const counter of document.querySelectorAll("[data-stacosys-url]")) {
-    let before;
-    new MutationObserver(() => {
-      const now = counter.textContent;
-      if (before !== undefined && before !== now) {
-        counter.classList.add("changed");
-        setTimeout(() => counter.classList.remove("changed"), 2000);
-      }
-      before = now;
-    }).observe(counter, { childList: true });
+    observer.observe(counter, { childList: true });
   }
 }
 
-async function readLives() {
-  askedAt = await (await fetch("/asked")).json();
-  showLives();
-}
-
-/** How long the count of an article is still fresh, in milliseconds; nothing if that is not known. */
-function lifeOf(url) {
-  return askedAt[url] === undefined ? undefined : Math.max(0, askedAt[url] + TTL_MS - Date.now());
-}
-
-function showLives() {
-  const lives = [];
+async function readState() {
+  state = await (await fetch("/state")).json();
+  const lives = Object.values(state.lives);
+  fileChanged ||= lives.some(({ changed }) => changed);
+  byId("ttl").textContent = state.ttlSeconds;
+  if (lives.length > 0) byId("next").textContent = minutes(Math.min(...lives.map(({ leftMs }) => leftMs)));
+  for (const button of document.querySelectorAll("[name=health]")) {
+    button.ariaPressed = String(button.value === state.health);
+  }
   for (const element of document.querySelectorAll("[data-life]")) {
-    const life = lifeOf(element.dataset.life);
-    if (life === undefined) continue;
-    element.textContent = life === 0 ? "expired" : `fresh ${minutes(life)}`;
-    element.classList.toggle("expired", life === 0);
-    lives.push(life);
+    const { leftMs, changed } = state.lives[element.dataset.life] ?? {};
+    if (leftMs === undefined) continue;
+    element.textContent = leftMs === 0 ? "expired" : changed ? "the file has changed" : `fresh ${minutes(leftMs)}`;
+    element.classList.toggle("expired", leftMs === 0 || changed);
   }
-  if (lives.length > 0) byId("next").textContent = minutes(Math.min(...lives));
 }
 
 function minutes(ms) {
@@ -149,12 +162,30 @@ function minutes(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
+/** Asks for all counts again, and tells whether the cache had any of them. */
+async function askAgain() {
+  const { hit } = total;
+  await self.stacosysCounts(document.body);
+  return total.hit > hit;
+}
+
+/** Posts a form, and tells what went wrong, if anything did. */
+async function post(form, fields) {
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields) });
+    if (!response.ok) return await response.text();
+    await readState();
+  } catch {
+    return "The blog does not answer.";
+  }
+}
+
 /** The button is not disabled meanwhile, or whoever pressed it with the keyboard would be nowhere afterwards. */
 async function beManyReaders() {
   const button = byId("crowd");
   if (button.ariaBusy === "true") return;
   button.ariaBusy = "true";
-  await Promise.all(Array.from({ length: 100 }, () => self.stacosysCounts(document)));
+  await Promise.all(Array.from({ length: 100 }, askAgain));
   button.ariaBusy = "false";
 }
 
@@ -168,26 +199,48 @@ function chooseArticle(event) {
   byId("message").focus({ preventScroll: true });
 }
 
+/** Stops Stacosys, starts it or makes it slow, and asks again when the counts have expired. */
+async function changeStacosys(event) {
+  event.preventDefault();
+  const mine = ++changes;
+  const say = (text) => byId("story").textContent = text;
+  const health = event.submitter.value;
+  const fault = await post(event.target, { health });
+  if (fault !== undefined) return say(fault);
+  say(`Stacosys is ${health}. When the counts have expired, this page asks again.`);
+  // The cache leaves a Stacosys alone for a second that has failed.
+  await pause(1100);
+  for (; mine === changes; await pause(500)) {
+    const expired = Object.values(state.lives).every(({ leftMs }) => leftMs === 0);
+    if (expired && !await askAgain()) return;
+  }
+}
+
+/** Adds it, and asks again until it is counted: once a second, or when the count has expired if the file is not watched. */
 async function addComment(event) {
   event.preventDefault();
   const say = (text) => byId("sent").textContent = text;
-  const form = event.target;
   const url = byId("url").value;
   const counter = document.querySelector(`[data-stacosys-url="${CSS.escape(url)}"]`);
   const before = counter.textContent;
-  try {
-    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (!response.ok) return say(await response.text());
-    await readLives();
-  } catch {
-    return say("The blog does not answer.");
+  const fault = await post(event.target, new FormData(event.target));
+  if (fault !== undefined) return say(fault);
+  const life = state.lives[url];
+  if (life === undefined) return say("Stacosys has it. Readers see it when it is approved and the count has expired.");
+  say(
+    watched === undefined
+      ? `Stacosys has it. The old count expires in ${minutes(life.leftMs)}; then this page asks again.`
+      : "Stacosys has it. The cache sees that the file has changed, and waits until it is still for three seconds.",
+  );
+  const start = performance.now();
+  waiting = true;
+  while (counter.textContent === before) {
+    await pause(1000);
+    if (watched === undefined && state.lives[url]?.leftMs > 0) continue;
+    const hits = await askAgain();
+    if (!hits && counter.textContent === before) say(`Readers still see ${before}: there is no new count yet.`);
   }
-  const life = lifeOf(url);
-  if (life === undefined) return say("Stacosys has it. Readers see it when the count has expired.");
-  say(`Stacosys has it. The old count expires in ${minutes(life)}; then this page asks again.`);
-  setTimeout(async () => {
-    await self.stacosysCounts(document);
-    const now = counter.textContent;
-    say(now === before ? `Readers still see ${now}: there is no new count yet.` : `Readers see it now: ${now}.`);
-  }, life + 50);
+  waiting = false;
+  const seconds = amount(Math.round((performance.now() - start) / 1000), "second");
+  say(`Readers see it now: ${counter.textContent}, ${seconds} after it was added.`);
 }

@@ -6,13 +6,17 @@
  */
 
 import { type Config, parseConfig } from "../service/config.ts";
+import { AddressBusy } from "../service/listen.ts";
+import { reason } from "../service/log.ts";
 import { main } from "../main.ts";
+import { countOf } from "../upstream/count.ts";
 import { bypassProxy } from "../upstream/stacosys.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";
-import { type DemoStacosys, serveStacosys, TOKEN } from "./stacosys.ts";
+import { type Comments, type DemoStacosys, openComments, serveStacosys, TOKEN } from "./stacosys.ts";
 
 const FILE = "config.json";
+const WAITS = `this starts again when ${FILE} has changed`;
 
 // With --watch, Deno.exit throws this on its way out, and nobody need read of it.
 addEventListener("unhandledrejection", (event) => {
@@ -24,12 +28,19 @@ addEventListener("unhandledrejection", (event) => {
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
 bypassProxy();
-const stacosys = config && await standIn(config.stacosys);
-await main(["--config", FILE]);
-if (config !== undefined) {
-  const counter = counterUrl(config);
-  sayWhatToTry(counter, openBlog(config, counter, stacosys));
+const found = config && await findStacosys(config);
+try {
+  await main(["--config", FILE]);
+} catch (error) {
+  // Which address it is, main has said when it began to wait.
+  console.error(`demo: ${error instanceof AddressBusy ? `change that address in ${FILE}` : reason(error)}; ${WAITS}`);
+  Deno.exit(error instanceof AddressBusy ? 75 : 1);
 }
+if (config !== undefined && found !== undefined) {
+  const counter = counterUrl(config, found.path);
+  sayWhatToTry(counter, openBlog(config, counter, found.demo));
+}
+console.log(`Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
 
 async function readConfig(): Promise<Config | undefined> {
   try {
@@ -39,41 +50,67 @@ async function readConfig(): Promise<Config | undefined> {
   }
 }
 
-/** Serves the demo Stacosys at `url`, unless there is a Stacosys already. */
-async function standIn(url: string): Promise<DemoStacosys | undefined> {
-  if (await answers(url)) {
-    console.log(`demo: something answers at ${url} already, so the demo Stacosys stays away`);
+/** Which path gives counts, and the demo Stacosys, if it is that one. */
+interface Found {
+  readonly path: string | undefined;
+  readonly demo?: DemoStacosys;
+}
+
+/** Serves the demo Stacosys where config.json has one, unless there is one already. */
+async function findStacosys({ stacosys: url, paths, watchFile }: Config): Promise<Found | undefined> {
+  const { protocol, hostname, port } = new URL(url);
+  const answers = await Promise.all(paths.map((path) => ask(`${url}${path}?token=${TOKEN}&url=${ARTICLES[0]?.url}`)));
+  const path = paths.find((_, i) => countOf(answers[i] ?? "") !== undefined);
+  if (path !== undefined) {
+    console.log(`demo: a Stacosys answers at ${url} already, so the demo Stacosys stays away`);
+    return { path };
+  }
+  if (answers.some((answer) => answer !== undefined)) {
+    console.warn(`demo: what answers at ${url} is no Stacosys, as it gives no count; change Stacosys in ${FILE}`);
     return undefined;
   }
-  const { protocol, hostname, port } = new URL(url);
   try {
     if (protocol !== "http:") throw new Error("it has no HTTPS");
-    return serveStacosys({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) });
+    const address = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 80) };
+    return { path: paths[0], demo: serveStacosys(address, commentsIn(watchFile)) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    console.warn(`demo: nothing answers at ${url}, and the demo Stacosys cannot stand in for it: ${reason}`);
+    console.warn(
+      `demo: nothing answers at ${url}, and the demo Stacosys cannot stand in for it: ${reason(error)}; ` +
+        `start a Stacosys there, or change Stacosys in ${FILE}`,
+    );
     return undefined;
   }
 }
 
-async function answers(url: string): Promise<boolean> {
+/** The body that comes; nothing if nobody answers. */
+async function ask(url: string): Promise<string | undefined> {
   try {
     const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(2_000) });
-    await response.body?.cancel();
-    return true;
+    const body = await response.text();
+    return response.ok ? body : "";
   } catch {
-    return false;
+    return undefined;
+  }
+}
+
+/** The comments in the file that is watched. Deno lets this process write no other than that of the demo. */
+function commentsIn(file: string | undefined): Comments {
+  try {
+    return openComments(file);
+  } catch (error) {
+    console.warn(`demo: the comments are in memory, and not in ${file}, which is WatchFile: ${reason(error)}`);
+    return openComments();
   }
 }
 
 /** The URL of the counters, as this machine reaches them. */
-function counterUrl({ listen: { hostname = "::", port }, tls, paths }: Config): string {
+function counterUrl({ listen: { hostname = "::", port }, tls }: Config, path: string | undefined): string {
   const host = /^(::|0\.0\.0\.0)$/.test(hostname) ? "127.0.0.1" : hostname.includes(":") ? `[${hostname}]` : hostname;
-  return `${tls === undefined ? "http" : "https"}://${host}:${port}${paths[0]}`;
+  return `${tls === undefined ? "http" : "https"}://${host}:${port}${path}`;
 }
 
 /** Serves the demo blog where CorsOrigin says that a blog is, if that is on this machine, and returns its URL. */
-function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, counter: string, stacosys: DemoStacosys | undefined) {
+function openBlog({ corsOrigin, ttlMs, stacosys, admin }: Config, cache: string, demo: DemoStacosys | undefined) {
   const origin = [corsOrigin ?? []].flat().find((origin) => /^http:\/\/(127\.0\.0\.1|localhost):\d+$/.test(origin));
   if (origin === undefined) {
     console.log("demo: no blog, as CorsOrigin names none on this machine, such as http://127.0.0.1:8102");
@@ -81,10 +118,11 @@ function openBlog({ corsOrigin, ttlMs, stacosys: url }: Config, counter: string,
   }
   const { hostname, port } = new URL(origin);
   try {
-    serveBlog({ hostname, port: Number(port), cache: counter, ttlMs, stacosys: url, asked: stacosys?.asked });
+    const statusPage = admin && `http://${admin.hostname?.replace(/^.*:.*$/, "[$&]")}:${admin.port}/`;
+    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys, demo, statusPage });
     return origin;
   } catch (error) {
-    console.warn(`demo: no blog at ${origin}: ${error instanceof Error ? error.message : error}`);
+    console.warn(`demo: no blog at ${origin}: ${reason(error)}`);
     return undefined;
   }
 }
@@ -93,5 +131,4 @@ function sayWhatToTry(counter: string, blog: string | undefined): void {
   console.log("\nTry, from another shell:");
   console.log(`  curl '${counter}?token=${TOKEN}&url=${ARTICLES[0]?.url}'`);
   if (blog !== undefined) console.log(`or in a browser, on a blog of ten articles:\n  ${blog}`);
-  console.log(`Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
 }

@@ -1,7 +1,9 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
 import { serveBlog } from "../../demo/blog.ts";
+import demo from "../../config.json" with { type: "json" };
 import project from "../../deno.json" with { type: "json" };
-import { serveStacosys } from "../../demo/stacosys.ts";
+import { openComments, serveStacosys } from "../../demo/stacosys.ts";
 import { freePort } from "./program.ts";
 import { until } from "../until.ts";
 
@@ -36,6 +38,18 @@ Deno.test("a comment posted to the demo Stacosys is counted at once, one without
   assertEquals(await post({ message: "Buy!", captcha: "yes" }), 400);
   assertEquals(await post({ message: "Hello!", token: "other" }), 400);
   assertEquals(await text(`${url}/comments/count?token=demo&url=/2016/hello/`), '{"count":4}\n');
+  await stacosys.shutdown();
+});
+
+Deno.test("the demo Stacosys can be stopped, started and made slow, and keeps its comments", async () => {
+  const stacosys = serveStacosys(LOCAL);
+  const url = `http://127.0.0.1:${stacosys.port}/comments/count?token=demo&url=/2016/hello/`;
+  await stacosys.be("stopped");
+  await assertRejects(() => fetch(url));
+  await stacosys.be("slow");
+  const slow = text(url);
+  await stacosys.be("running");
+  assertEquals(await slow, '{"count":3}\n');
   await stacosys.shutdown();
 });
 
@@ -90,6 +104,83 @@ Deno.test("deno task start follows config.json: while it is broken it says so, m
   assertEquals(await text(`http://${HostPort}/api/comments/count?url=/2017/sqlite-is-enough/`), '{"count":15}\n');
 });
 
+Deno.test("a comment of the demo is in the file that config.json watches, and counted long before its time", async () => {
+  const HostPort = free();
+  const CorsOrigin = `http://${free()}`;
+  const config = { HostPort, Stacosys: `http://${free()}`, CorsOrigin, TtlSeconds: 3600, WatchFile: demo.WatchFile };
+  const count = () => text(`http://${HostPort}/comments/count?token=demo&url=/2016/hello/`);
+  await using task = await startTask(config);
+  await task.says("Ctrl-C");
+  assertEquals(await count(), '{"count":3}\n');
+  const body = new URLSearchParams({ token: "demo", url: "/2016/hello/", message: "Hello!" });
+  await (await fetch(`${CorsOrigin}/newcomment`, { method: "POST", body })).body?.cancel();
+  await until(async () => await count() === '{"count":4}\n', "the comment is counted");
+
+  const other = free();
+  await Deno.writeTextFile(`${task.folder}/config.json`, JSON.stringify({ ...config, HostPort: other }));
+  await task.says(`listening on http://${other}`);
+  assertEquals(
+    await text(`http://${other}/comments/count?token=demo&url=/2016/hello/`),
+    '{"count":4}\n',
+    "a changed config.json loses no comment",
+  );
+});
+
+Deno.test("the comments of the demo begin anew with each process, also after one that was killed", async () => {
+  const folder = await Deno.makeTempDir();
+  const file = `${folder}/comments.sqlite`;
+  const comments = openComments(file);
+  comments.add("/2016/hello/", "Ada", "Hello!");
+  comments.close();
+  const again = openComments(file);
+  assertEquals(again.count("/2016/hello/"), 4);
+  again.close();
+  const other = new DatabaseSync(file);
+  other.exec(`PRAGMA user_version = ${Deno.pid + 1}`);
+  other.close();
+  const anew = openComments(file);
+  assertEquals(anew.count("/2016/hello/"), 3);
+  anew.close();
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("with a WatchFile that is not the demo's own, the demo leaves it alone and keeps its comments in memory", async () => {
+  const HostPort = free();
+  await using task = await startTask({ HostPort, Stacosys: `http://${free()}`, WatchFile: "stacosys.sqlite" });
+  await task.says("Ctrl-C");
+  assertStringIncludes(
+    task.output(),
+    "demo: the comments are in memory, and not in stacosys.sqlite, which is WatchFile",
+  );
+  assertEquals(await text(`http://${HostPort}/comments/count?token=demo&url=/2016/hello/`), '{"count":3}\n');
+});
+
+Deno.test("with its address taken, deno task start says what to change, and starts when that is done", async () => {
+  using other = Deno.listen(LOCAL);
+  const config = { HostPort: `127.0.0.1:${other.addr.port}`, Stacosys: `http://${free()}` };
+  await using task = await startTask(config);
+  await task.says("demo: change that address in config.json; this starts again when config.json has changed");
+  const HostPort = free();
+  await Deno.writeTextFile(`${task.folder}/config.json`, JSON.stringify({ ...config, HostPort }));
+  await task.says(`listening on http://${HostPort}`);
+});
+
+Deno.test("where something is that is no Stacosys, deno task start says so and shows nothing that would fail", async () => {
+  await using server = Deno.serve({ ...LOCAL, onListen: () => {} }, () => new Response("no\n", { status: 404 }));
+  using silent = Deno.listen(LOCAL);
+  const says = new Map([
+    [server.addr.port, "is no Stacosys, as it gives no count; change Stacosys in config.json"],
+    [silent.addr.port, "cannot stand in for it: Address already in use"],
+  ]);
+  for (const [port, what] of says) {
+    const CorsOrigin = `http://${free()}`;
+    await using task = await startTask({ HostPort: free(), Stacosys: `http://127.0.0.1:${port}`, CorsOrigin });
+    await task.says("Ctrl-C");
+    assertStringIncludes(task.output(), what);
+    assertEquals(/curl|in a browser/.test(task.output()), false, task.output());
+  }
+});
+
 Deno.test("where a Stacosys answers already, the demo's stays away", async () => {
   const server = Deno.serve({ ...LOCAL, onListen: () => {} }, () => Response.json({ count: 1234 }));
   {
@@ -122,6 +213,7 @@ Deno.test("Ctrl-C ends deno task start without a complaint", async () => {
 /** Runs the start task as deno.json has it, in a folder of its own with this configuration. */
 async function startTask(config: Record<string, unknown>, env: Record<string, string> = {}) {
   const folder = await Deno.makeTempDir();
+  await Deno.mkdir(`${folder}/demo`);
   await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
   const script = `${import.meta.dirname}/../../demo/start.ts`;
   const args = project.tasks.start.command.split(" ").slice(1).map((arg) => arg === "demo/start.ts" ? script : arg);
