@@ -4,8 +4,11 @@
  * @module
  */
 
-/** Where Debian installs it, if it is there. */
-export const CHROMIUM = ["/usr/bin/chromium"].find(exists);
+import { isThere, testWith } from "./needs.ts";
+import { until } from "../until.ts";
+
+/** Its name, if it is there. */
+export const CHROMIUM = isThere("chromium") ? "chromium" : undefined;
 
 /** How a page is looked at. */
 export interface View {
@@ -20,7 +23,7 @@ export interface Page {
   load(url: string): Promise<void>;
   /** The value of an expression in the page, once the promise it may be is resolved. */
   evaluate(expression: string): Promise<unknown>;
-  /** Waits until an expression is true in the page; fails after 10 seconds. */
+  /** Waits until an expression is true in the page; fails after a minute. */
   until(expression: string): Promise<void>;
   /** Presses a key, such as `Tab` or `Enter`. */
   press(key: string): Promise<void>;
@@ -35,10 +38,18 @@ export interface Browser extends AsyncDisposable {
 
 type Result = Record<string, unknown>;
 
+/** Declares a test that needs a browser. */
+export function inBrowser(name: string, test: (open: Browser["open"]) => Promise<void>): void {
+  testWith(["chromium"], name, async () => {
+    await using browser = await startChromium();
+    await test(browser.open);
+  });
+}
+
 /** Starts a browser with a profile of its own. */
 export async function startChromium(): Promise<Browser> {
   const profile = await Deno.makeTempDir();
-  const child = new Deno.Command(CHROMIUM ?? "chromium", {
+  const child = new Deno.Command("chromium", {
     args: [
       "--headless",
       "--no-sandbox",
@@ -77,17 +88,16 @@ export async function startChromium(): Promise<Browser> {
       if (exceptionDetails !== undefined) throw new Error(`${expression}: ${JSON.stringify(exceptionDetails)}`);
       return Object(result).value;
     }
-    async function until(expression: string): Promise<void> {
-      for (const end = Date.now() + 10_000; await evaluate(expression) !== true;) {
-        if (Date.now() > end) {
-          throw new Error(`expected ${expression}, got ${await evaluate("document.body.innerText")}`);
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20));
+    async function untilTrue(expression: string): Promise<void> {
+      try {
+        await until(async () => await evaluate(expression) === true, `${expression} is true`);
+      } catch (error) {
+        throw new Error(`the page says ${await evaluate("document.body.innerText")}`, { cause: error });
       }
     }
     async function load(url: string): Promise<void> {
       await tell("Page.navigate", { url });
-      await until(`document.readyState === "complete" && location.href !== "about:blank"`);
+      await untilTrue(`document.readyState === "complete" && location.href !== "about:blank"`);
     }
     async function press(key: string): Promise<void> {
       const text = key === "Enter" ? { text: "\r" } : {};
@@ -99,7 +109,7 @@ export async function startChromium(): Promise<Browser> {
       const { data } = await tell("Page.captureScreenshot", { format: "png", captureBeyondViewport: whole });
       return Uint8Array.fromBase64(String(data));
     }
-    return { load, evaluate, until, press, screenshot };
+    return { load, evaluate, until: untilTrue, press, screenshot };
   }
 
   return {
@@ -149,12 +159,4 @@ async function connect(stderr: ReadableStream<Uint8Array<ArrayBuffer>>) {
       await ended;
     },
   };
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

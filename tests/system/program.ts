@@ -13,6 +13,8 @@ export interface Program extends AsyncDisposable {
   /** The folder of its configuration file. */
   readonly folder: string;
   readonly process: Deno.ChildProcess;
+  /** Resolves to its status when it has ended, and all that it said has been read. */
+  readonly ended: Promise<number>;
   /** What it has said so far. */
   stdout(): string;
   stderr(): string;
@@ -41,6 +43,25 @@ export async function runProgram(args: readonly string[], command: readonly stri
   return { code: output.code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
 }
 
+/** The first line that the program says on stderr. It is killed then. */
+export async function firstFault(args: readonly string[], command: readonly string[] = FROM_SOURCE): Promise<string> {
+  const [file = "", ...rest] = command;
+  const child = new Deno.Command(file, {
+    args: [...rest, ...args],
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (text.endsWith("\n")) break;
+  }
+  child.kill("SIGKILL");
+  await child.status;
+  return text;
+}
+
 /**
  * Starts the program with a configuration, on a port that was free if it names none, and waits until it listens.
  *
@@ -65,7 +86,7 @@ export async function startProgram(
   }).spawn();
   const stdout = collect(process.stdout);
   const stderr = collect(process.stderr);
-  const ended = process.status.then(({ code }) => code);
+  const ended = Promise.all([process.status, stdout.end, stderr.end]).then(([{ code }]) => code);
 
   async function dispose(): Promise<void> {
     try {
@@ -73,7 +94,7 @@ export async function startProgram(
     } catch {
       // It has ended by itself.
     }
-    await Promise.all([ended, stdout.end, stderr.end]);
+    await ended;
     await Deno.remove(folder, { recursive: true });
   }
 
@@ -83,13 +104,20 @@ export async function startProgram(
     throw new Error(`the program ended with status ${code}: ${stderr.text()}`);
   }
   const url = `${config["TlsCertFile"] === undefined ? "http" : "https"}://${HostPort}`;
-  return { url, folder, process, stdout: stdout.text, stderr: stderr.text, [Symbol.asyncDispose]: dispose };
+  return { url, folder, process, ended, stdout: stdout.text, stderr: stderr.text, [Symbol.asyncDispose]: dispose };
 }
 
-/** A port that nobody listens on just now. */
+/** A port that nobody listens on just now, of those that the system does not lend to connections. */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  while (true) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    try {
+      using _ = Deno.listen({ hostname: "127.0.0.1", port });
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 function collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
