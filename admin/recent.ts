@@ -46,9 +46,6 @@ const SAMPLE_MS = 10_000;
 export const FIVE_MINUTES_MS = 300_000;
 export const DAY_MS = 86_400_000;
 
-/** Timers come a little early or late. */
-const LATE_MS = SAMPLE_MS / 2;
-
 /** Each step of the last five minutes is a minute long, so that a request every seven seconds is a steady rate. */
 const SMOOTH_MS = 60_000;
 
@@ -75,17 +72,19 @@ export class Recent {
   sample(): void {
     const now = this.#read();
     remember(this.#minutes, now, FIVE_MINUTES_MS + SMOOTH_MS);
-    if (now.at - (this.#day.at(-1)?.at ?? -Infinity) > FIVE_MINUTES_MS - LATE_MS) remember(this.#day, now, DAY_MS);
+    // Timers come a little early or late.
+    const due = (this.#day.at(-1)?.at ?? -Infinity) + FIVE_MINUTES_MS - SAMPLE_MS / 2;
+    if (now.at >= due) remember(this.#day, now, DAY_MS);
   }
 
   /** The last five minutes. */
   fiveMinutes(): Period {
-    return periodOf(this.#minutes, this.#read(), FIVE_MINUTES_MS, SMOOTH_MS);
+    return periodOf(this.#minutes, this.#read(), FIVE_MINUTES_MS, SMOOTH_MS / SAMPLE_MS);
   }
 
   /** The last day. */
   day(): Period {
-    return periodOf(this.#day, this.#read(), DAY_MS, FIVE_MINUTES_MS);
+    return periodOf(this.#day, this.#read(), DAY_MS, 1);
   }
 
   /** The totals since the start. */
@@ -104,13 +103,11 @@ function remember(samples: Sample[], sample: Sample, ms: number): void {
   while (samples.length > 1 && (samples[1]?.at ?? Infinity) <= sample.at - ms) samples.shift();
 }
 
-function periodOf(samples: readonly Sample[], now: Sample, ms: number, stepMs: number): Period {
-  const before = (at: number) => samples.findLast((sample) => sample.at <= at) ?? samples[0] ?? now;
-  const ends = samples.slice(1).filter(({ at }) => at > now.at - ms);
-  return {
-    whole: spanOf(before(now.at - ms), now, now),
-    steps: ends.map((end) => spanOf(before(end.at - stepMs + LATE_MS), end, now)),
-  };
+/** @param length how many samples there are in a step. */
+function periodOf(samples: readonly Sample[], now: Sample, ms: number, length: number): Period {
+  const start = samples.findLast(({ at }) => at <= now.at - ms) ?? samples[0] ?? now;
+  const steps = samples.slice(1).map((end, i) => spanOf(samples[Math.max(0, i + 1 - length)] ?? end, end, now));
+  return { whole: spanOf(start, now, now), steps: steps.filter(({ endedMs }) => endedMs < ms) };
 }
 
 function spanOf(from: Sample, to: Sample, now: Sample): Span {
@@ -134,6 +131,11 @@ function totalsOf({ metrics, outage, cache }: Counted) {
     staleInNeed: outage.servedInAll.stale,
     evictions: cache.evictions,
   };
+}
+
+/** How many counts readers asked for. */
+export function countsOf({ hit, miss, stale, error }: Totals): number {
+  return hit + miss + stale + error;
 }
 
 function difference(after: Totals, before: Totals): Totals {
