@@ -5,7 +5,8 @@
  */
 
 import { createAdmin } from "./admin/admin.ts";
-import { createMetrics, type Metrics } from "./admin/metrics.ts";
+import { Metrics } from "./admin/metrics.ts";
+import { Recent } from "./admin/recent.ts";
 import { createScript } from "./blog/script.ts";
 import { Cache, startSweeper } from "./cache.ts";
 import project from "./deno.json" with { type: "json" };
@@ -51,7 +52,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (command.does === "check") return check(command.file, config);
   const log = createLog();
   survive(log);
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const outage = new Outage(log);
   bypassProxy();
   const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
@@ -67,7 +68,9 @@ export async function main(args: readonly string[]): Promise<void> {
   await watch?.start();
   const listeners: Listener[] = [];
   if (admin !== undefined) {
-    const owner = createAdmin({ cache, counters, metrics, outage });
+    const recent = new Recent({ cache, metrics, outage });
+    recent.start();
+    const owner = createAdmin({ ...config, cache, counters, metrics, outage, recent, readers: shutdown, watch });
     listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log), log));
   }
   const { listen: address } = config;

@@ -16,7 +16,7 @@ const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-increme
 export const OPTIONS: readonly string[] = [
   "--quiet",
   "--no-prompt",
-  ...["--allow-net", "--allow-read", "--allow-write", "--allow-env=NO_PROXY,no_proxy", "--allow-sys=uid"],
+  ...["--allow-net", "--allow-read", "--allow-write", "--allow-env=NO_PROXY,no_proxy", "--allow-sys=uid,hostname"],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
   `--v8-flags=${V8_FLAGS}`,
 ];

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Cache } from "../cache.ts";
 import { Counters } from "../upstream/counters.ts";
-import { createMetrics } from "../admin/metrics.ts";
+import { Metrics } from "../admin/metrics.ts";
 import { Outage } from "../upstream/outage.ts";
 import { createProxy, type ProxyOptions } from "../proxy.ts";
 import { createScript } from "../blog/script.ts";
@@ -22,7 +22,7 @@ async function serve(options: Partial<ProxyOptions> = {}) {
     return Promise.resolve(target.includes("bad") ? bad : { outcome: "ok", body: '{"count":7}\n' });
   }
   const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs: 0, now });
-  const { requests } = createMetrics();
+  const { requests } = new Metrics();
   const script = await createScript();
   const handler = createProxy({ cache, counters, requests, paths: ["/comments/count"], script, now, ...options });
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);

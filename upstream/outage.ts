@@ -17,6 +17,12 @@ export interface Failure {
   readonly at: number;
 }
 
+/** How many requests of readers were answered with a stale count, or with none, as Stacosys failed or was slow. */
+export interface Served {
+  readonly stale: number;
+  readonly error: number;
+}
+
 /** Failures for so long, without a good answer between them, are an outage. */
 const OUTAGE_MS = 1_000;
 
@@ -34,7 +40,8 @@ export class Outage {
   #lastFailure: Failure | undefined;
   /** The failures since the last good answer. */
   #failing: { readonly since: number; readonly target: string; readonly failures: number } | undefined;
-  #served = { stale: 0, error: 0 };
+  readonly #servedInAll = { stale: 0, error: 0 };
+  #servedBefore = { stale: 0, error: 0 };
   #told = new Set<string>();
 
   constructor(log: Log, monotonic: () => number = () => performance.now()) {
@@ -63,14 +70,20 @@ export class Outage {
     return this.#lastFailure;
   }
 
-  /** How many requests were answered with a stale count, or with none, since the last good answer. */
-  get served(): { readonly stale: number; readonly error: number } {
-    return this.#served;
+  /** How many readers felt it since the last good answer. */
+  get served(): Served {
+    const { stale, error } = this.#servedInAll;
+    return { stale: stale - this.#servedBefore.stale, error: error - this.#servedBefore.error };
+  }
+
+  /** The same since the start. */
+  get servedInAll(): Served {
+    return this.#servedInAll;
   }
 
   /** Takes note of a reader who got a stale count, or none, as Stacosys failed or was slow. */
   countServed(what: "stale" | "error"): void {
-    this.#served[what]++;
+    this.#servedInAll[what]++;
   }
 
   /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
@@ -82,7 +95,7 @@ export class Outage {
   #good(): void {
     const now = this.#monotonic();
     if (this.#stacosys === "down") {
-      const { stale, error } = this.#served;
+      const { stale, error } = this.served;
       this.#log(
         "info",
         `Stacosys is back after ${((now - this.#since) / 1000).toFixed(1)} s; meanwhile ${stale} requests were ` +
@@ -94,7 +107,7 @@ export class Outage {
     this.#stacosys = "up";
     this.#lastGoodAt = now;
     this.#failing = undefined;
-    this.#served = { stale: 0, error: 0 };
+    this.#servedBefore = { ...this.#servedInAll };
   }
 
   #bad(target: string, answer: Bad, ms: number): void {

@@ -16,7 +16,7 @@ import {
 } from "@std/assert";
 import { Cache } from "../../cache.ts";
 import { Counters } from "../../upstream/counters.ts";
-import { createMetrics } from "../../admin/metrics.ts";
+import { Metrics } from "../../admin/metrics.ts";
 import { Outage } from "../../upstream/outage.ts";
 import { createProxy } from "../../proxy.ts";
 import { createStacosys } from "../../upstream/stacosys.ts";
@@ -376,7 +376,7 @@ function serviceFor(
       now,
       monotonic: now,
     }),
-    requests: createMetrics().requests,
+    requests: new Metrics().requests,
     paths: ["/comments/count"],
     script: () => new Response(),
     now,

@@ -1,0 +1,121 @@
+/**
+ * What the owner is told: how the service is, how Stacosys is, and since when.
+ *
+ * @module
+ */
+
+import type { Cache } from "../cache.ts";
+import project from "../deno.json" with { type: "json" };
+import type { Shutdown } from "../service/shutdown.ts";
+import type { Watched } from "../service/watch.ts";
+import type { Counters } from "../upstream/counters.ts";
+import type { Outage } from "../upstream/outage.ts";
+
+/** Where the facts come from. */
+export interface Sources {
+  readonly cache: Pick<Cache<string>, "size" | "evictions">;
+  readonly maxEntries: number;
+  readonly counters: Pick<Counters, "oldestRequestMs">;
+  readonly outage: Pick<Outage, "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "served">;
+  readonly readers: Pick<Shutdown, "waiting">;
+  /** The database of Stacosys, if it is watched. */
+  readonly watch?: Watched | undefined;
+}
+
+/** What `/healthz` answers. All ages are in whole seconds, by a clock that nobody sets. */
+export interface Health {
+  readonly status: "ok";
+  readonly version: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  /**
+   * `up` and `down` are what its answers tell, `error` is that only the last of them was bad, `slow` that a request has no
+   * answer yet after a second, and `unknown` that it was not asked yet.
+   */
+  readonly stacosys: "up" | "down" | "error" | "slow" | "unknown";
+  /** For how long it has been that. */
+  readonly sinceSeconds: number;
+  /** How old its last answer is, good or bad. */
+  readonly testedSeconds: number | null;
+  readonly lastGoodSeconds: number | null;
+  readonly lastError: string | null;
+  /** What it was asked for when it gave the last error. */
+  readonly lastErrorUrl: string | null;
+  readonly lastErrorSeconds: number | null;
+  /** How old the oldest request without an answer is; 0 if there is none. */
+  readonly oldestRequestSeconds: number;
+  /** How many requests of readers wait for Stacosys. */
+  readonly waiting: number;
+  /** How many counts were served stale since its last good answer, as it failed or was slow. */
+  readonly servedStale: number;
+  /** For how many counts there was a 404 instead. */
+  readonly servedNone: number;
+  readonly entries: number;
+  readonly maxEntries: number;
+  readonly evictions: number;
+  /** The watched file, if there is one. */
+  readonly watch: {
+    readonly file: string;
+    readonly changes: number;
+    readonly changedSeconds: number | null;
+    /** Why it cannot be looked at, if it cannot. */
+    readonly fault: string | null;
+  } | null;
+}
+
+/** A request that waits longer than this shows that Stacosys hangs, before its time limit does. */
+const SLOW_MS = 1_000;
+
+/**
+ * How things are `now`.
+ *
+ * @param startedAt when the service started, and now, both by the monotonic clock.
+ */
+export function healthOf(sources: Sources, startedAt: number, now: number): Health {
+  const { cache, maxEntries, counters, outage, readers, watch } = sources;
+  const { lastGoodAt = -Infinity, lastFailure, served } = outage;
+  const failedAt = lastFailure?.at ?? -Infinity;
+  const { stacosys, since } = stateOf(sources, now);
+  const age = (at: number) => at === -Infinity ? null : secondsBetween(at, now);
+  return {
+    status: "ok",
+    version: project.version,
+    host: Deno.hostname(),
+    pid: Deno.pid,
+    uptimeSeconds: secondsBetween(startedAt, now),
+    stacosys,
+    sinceSeconds: secondsBetween(since, now),
+    testedSeconds: age(Math.max(lastGoodAt, failedAt)),
+    lastGoodSeconds: age(lastGoodAt),
+    lastError: lastFailure?.reason ?? null,
+    lastErrorUrl: lastFailure?.target ?? null,
+    lastErrorSeconds: age(failedAt),
+    oldestRequestSeconds: secondsBetween(0, counters.oldestRequestMs),
+    waiting: readers.waiting,
+    servedStale: served.stale,
+    servedNone: served.error,
+    entries: cache.size,
+    maxEntries,
+    evictions: cache.evictions,
+    watch: watch === undefined ? null : {
+      file: watch.file,
+      changes: watch.changes,
+      changedSeconds: age(watch.changedAt ?? -Infinity),
+      fault: watch.fault ?? null,
+    },
+  };
+}
+
+function stateOf({ counters, outage }: Sources, now: number): Pick<Outage, "since"> & Pick<Health, "stacosys"> {
+  const { stacosys, since, lastGoodAt = -Infinity, lastFailure } = outage;
+  const { oldestRequestMs } = counters;
+  if (stacosys === "down") return { stacosys, since };
+  if (oldestRequestMs >= SLOW_MS) return { stacosys: "slow", since: now - oldestRequestMs };
+  if (lastFailure !== undefined && lastFailure.at > lastGoodAt) return { stacosys: "error", since: lastFailure.at };
+  return { stacosys, since };
+}
+
+function secondsBetween(from: number, to: number): number {
+  return Math.floor((to - from) / 1000);
+}

@@ -1,0 +1,168 @@
+/**
+ * The status page: verdicts first, then figures and curves. All of it is rendered here, so that it can be read without
+ * JavaScript; the script of the page only fetches it anew.
+ *
+ * @module
+ */
+
+import { duration, number, percent, time } from "./format.ts";
+import type { Health } from "./health.ts";
+import { countsOf, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
+import template from "./status.html" with { type: "text" };
+import { type Verdict, verdictsOf } from "./verdicts.ts";
+
+/** How requests end, and what that means. */
+type Rows = readonly (readonly [name: keyof Totals, meaning: string])[];
+
+const READERS: Rows = [
+  ["hit", "from memory"],
+  ["miss", "fetched from Stacosys"],
+  ["stale", "the last known one"],
+  ["error", "none to be had: 404"],
+  ["rejected", "no request for a count"],
+];
+
+const STACOSYS: Rows = [
+  ["ok", "a count"],
+  ["status", "another status than 200"],
+  ["body", "no count in it"],
+  ["redirect", "a redirect elsewhere"],
+  ["timeout", "none in time"],
+  ["network", "no connection"],
+];
+
+/** The page as HTML. Only scripts and styles with this `nonce` count in it. */
+export function pageOf(health: Health, recent: Recent, nonce: string): string {
+  const minutes = recent.fiveMinutes();
+  const day = recent.day();
+  const { version, host, pid, uptimeSeconds } = health;
+  const verdicts = verdictsOf(health, minutes.whole.counted);
+  const first = verdicts.find(({ kind }) => kind === "bad") ?? verdicts[0];
+  const counted = [minutes.whole.counted, day.whole.counted, recent.sinceStart()];
+  const parts: Readonly<Record<string, Html>> = {
+    nonce: html`${nonce}`,
+    title: html`${first ? titleOf(first) : ""} - ${host}`,
+    host: html`${host}`,
+    process: html`version ${version}, process ${pid}, running for ${duration(uptimeSeconds)}`,
+    verdicts: html`${verdicts.map(verdictHtml)}`,
+    cards: html`${CARDS.map((card) => cardHtml(card, minutes, day))}`,
+    tables: html`${tableHtml("Counts for readers", READERS, counted)}${
+      tableHtml("Answers of Stacosys", STACOSYS, counted)
+    }`,
+  };
+  return template.replace(/\{\{ ?(\w+) ?\}\}/g, (_, name) => parts[name]?.text ?? "");
+}
+
+const MARKS = { good: "●", bad: "▲", unknown: "○" } as const;
+
+function titleOf({ about, kind, headline }: Verdict): string {
+  return `${MARKS[kind]} ${about}: ${headline}`;
+}
+
+function verdictHtml({ about, kind, headline, details }: Verdict): Html {
+  return html`
+    <div>
+      <h2>${about}</h2>
+      <p role="status" data-live><b class="${kind}">${MARKS[kind]} ${headline}</b></p>
+      <ul data-live>${details.map((line) => html`<li>${line}</li>`)}</ul>
+    </div>
+  `;
+}
+
+interface Card {
+  readonly name: string;
+  /** Not a number if there is nothing to say. */
+  readonly value: (span: Span) => number;
+  readonly format: (value: number) => string;
+  /** What the upper edge of its curve stands for; the largest value by default. */
+  readonly top?: number;
+}
+
+const CARDS: readonly Card[] = [
+  {
+    name: "Counts a minute",
+    // A single request in the first second of the service is no sixty a minute.
+    value: ({ counted, ms }) => 60_000 * countsOf(counted) / Math.max(ms, 10_000),
+    format: number,
+  },
+  { name: "Hit ratio", value: ({ counted }) => counted.hit / countsOf(counted), format: percent, top: 1 },
+  {
+    name: "Old or missing counts",
+    value: ({ counted }) => (counted.staleInNeed + counted.error) / countsOf(counted),
+    format: percent,
+    top: 1,
+  },
+  { name: "Stacosys answers in", value: ({ counted }) => counted.seconds / counted.ok, format: time },
+];
+
+function cardHtml(card: Card, minutes: Period, day: Period): Html {
+  return html`
+    <div>
+      <h3>${card.name}</h3>
+      <div class="card">
+        <div class="now">${periodHtml(card, "5 min", minutes, FIVE_MINUTES_MS)}</div>
+        <div>${periodHtml(card, "24 h", day, DAY_MS)}</div>
+      </div>
+    </div>
+  `;
+}
+
+/** A figure, its curve and its range; `ms` is how much time the curve has room for. */
+function periodHtml({ value, format, top }: Card, name: string, { whole, steps }: Period, ms: number): Html {
+  const points = steps.map((step) => ({ x: 100 - 100 * step.endedMs / ms, y: value(step) }));
+  const known = points.map(({ y }) => y).filter(Number.isFinite);
+  const highest = Math.max(...known);
+  const height = top ?? (highest || 1);
+  const path = points.map(({ x, y }, i) => {
+    if (!Number.isFinite(y)) return "";
+    const at = `${x.toFixed(1)} ${(30 - 30 * y / height).toFixed(1)}`;
+    return Number.isFinite(points[i - 1]?.y) ? `L${at}` : `M${at}h0`;
+  });
+  return html`
+    <p><span>${format(value(whole))}</span> <small>${name}</small></p>
+    <svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
+      <path d="${path.join("")}" />
+    </svg>
+    <small>${known.length === 0 ? "no curve yet" : `${format(Math.min(...known))}–${format(highest)}`}</small>
+  `;
+}
+
+function tableHtml(caption: string, rows: Rows, periods: readonly Totals[]): Html {
+  const sumOf = (totals: Totals) => rows.reduce((sum, [name]) => sum + totals[name], 0);
+  const row = ([name, meaning]: Rows[number]) =>
+    html`<tr><th scope="row">${name} <small>${meaning}</small></th>${
+      periods.map((totals) =>
+        html`<td>${number(totals[name])}<small>${percent(totals[name] / sumOf(totals))}</small></td>`
+      )
+    }</tr>`;
+  return html`
+    <table>
+      <caption>${caption}</caption>
+      <thead>
+        <tr>
+          <td></td>
+          <th scope="col">5 min</th>
+          <th scope="col">24 h</th>
+          <th scope="col">since start</th>
+        </tr>
+      </thead>
+      <tbody>${rows.map(row)}</tbody>
+    </table>
+  `;
+}
+
+/** Text with markup in it. */
+class Html {
+  constructor(readonly text: string) {}
+}
+
+/** Makes HTML of a template: what is put into it is text, unless it is HTML already. */
+function html(parts: TemplateStringsArray, ...values: readonly (string | number | Html | readonly Html[])[]): Html {
+  return new Html(String.raw({ raw: parts }, ...values.map(textOf)));
+}
+
+function textOf(value: string | number | Html | readonly Html[]): string {
+  if (value instanceof Html) return value.text;
+  if (typeof value === "object") return value.map(({ text }) => text).join("");
+  return String(value).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,158 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import project from "../deno.json" with { type: "json" };
+import type { Answer } from "../upstream/stacosys.ts";
+import { BAD, GOOD, startService } from "./service.ts";
+
+/** What health tells as long as nobody asked for anything. */
+const COLD = {
+  status: "ok",
+  version: project.version,
+  host: Deno.hostname(),
+  pid: Deno.pid,
+  uptimeSeconds: 0,
+  stacosys: "unknown",
+  sinceSeconds: 0,
+  testedSeconds: null,
+  lastGoodSeconds: null,
+  lastError: null,
+  lastErrorUrl: null,
+  lastErrorSeconds: null,
+  oldestRequestSeconds: 0,
+  waiting: 0,
+  servedStale: 0,
+  servedNone: 0,
+  entries: 0,
+  maxEntries: 100,
+  evictions: 0,
+  watch: null,
+};
+
+Deno.test("health is JSON that nobody keeps", async () => {
+  const { own } = await startService();
+  const { status, headers } = await own("GET", "/healthz");
+  const type = headers.get("content-type");
+  assertEquals([status, type, headers.get("cache-control")], [200, "application/json", "no-store"]);
+});
+
+Deno.test("as long as nobody asked for a count, Stacosys is unknown", async () => {
+  const { health, clock } = await startService();
+  assertEquals(await health(), COLD);
+  clock.now += 1_999;
+  assertEquals(await health(), { ...COLD, uptimeSeconds: 1, sinceSeconds: 1 });
+});
+
+Deno.test("the watched file is told of, with its last change, or why it cannot be seen", async () => {
+  const watch = { file: "/db.sqlite", changes: 0, changedAt: undefined, fault: undefined };
+  const quiet = { file: "/db.sqlite", changes: 0, changedSeconds: null, fault: null };
+  const { health, own, samples } = await startService({ watch });
+  assertEquals((await health()).watch, quiet);
+  assertStringIncludes((await own("GET", "/")).text, "/db.sqlite last changed before the start");
+  assertEquals((await samples()).get("httpfastcache_watch_changes_total"), 0);
+  Object.assign(watch, { changes: 3, changedAt: Date.UTC(2026, 0, 1) - 61_000 });
+  assertEquals((await health()).watch, { ...quiet, changes: 3, changedSeconds: 61 });
+  assertEquals((await samples()).get("httpfastcache_watch_changes_total"), 3);
+  Object.assign(watch, { fault: "/db.sqlite is not there" });
+  assertStringIncludes((await own("GET", "/")).text, "does not see its watched file");
+});
+
+Deno.test("up says since when, and when that was last tested", async () => {
+  const { health, count, clock } = await startService();
+  await count("/a/");
+  clock.now += 90_000;
+  await count("/b/");
+  clock.now += 3_600_000;
+  assertEquals(await health(), {
+    ...COLD,
+    uptimeSeconds: 3_690,
+    stacosys: "up",
+    sinceSeconds: 3_690,
+    testedSeconds: 3_600,
+    lastGoodSeconds: 3_600,
+    entries: 2,
+  });
+});
+
+Deno.test("down says since when, the last good answer, for which url it fails and why, and what readers got", async () => {
+  const { health, count, clock, stacosys, readers } = await startService();
+  await count("/a/");
+  clock.now += 60_000;
+  stacosys.answer = BAD;
+  await count("/b/");
+  clock.now += 2_000;
+  await count("/a/");
+  clock.now += 5_000;
+  readers.waiting = 3;
+  const down = {
+    ...COLD,
+    uptimeSeconds: 67,
+    stacosys: "down",
+    sinceSeconds: 7,
+    testedSeconds: 5,
+    lastGoodSeconds: 67,
+    lastError: "status 500",
+    lastErrorUrl: "/comments/count?token=T&url=/a/",
+    lastErrorSeconds: 5,
+    waiting: 3,
+    servedStale: 1,
+    servedNone: 1,
+    entries: 1,
+  };
+  assertEquals(await health(), down);
+
+  stacosys.answer = GOOD;
+  await count("/c/");
+  const back = { stacosys: "up", sinceSeconds: 0, testedSeconds: 0, lastGoodSeconds: 0, servedStale: 0, servedNone: 0 };
+  assertEquals(await health(), { ...down, ...back, entries: 2 });
+});
+
+Deno.test("a hang shows while it lasts, once a request has waited for a second", async () => {
+  const { health, count, clock, stacosys } = await startService();
+  await count("/a/");
+  const { promise, resolve } = Promise.withResolvers<Answer>();
+  stacosys.answer = promise;
+  const reader = count("/b/");
+  clock.now += 999;
+  assertEquals((await health()).stacosys, "up");
+  clock.now += 4_001;
+  const { stacosys: state, sinceSeconds, oldestRequestSeconds, lastGoodSeconds } = await health();
+  assertEquals([state, sinceSeconds, oldestRequestSeconds, lastGoodSeconds], ["slow", 5, 5, 5]);
+
+  resolve(GOOD);
+  await reader;
+  assertEquals([(await health()).stacosys, (await health()).oldestRequestSeconds], ["up", 0]);
+});
+
+Deno.test("a bad answer that is no outage is an error until the next good one", async () => {
+  const { health, count, clock, stacosys } = await startService();
+  await count("/a/");
+  clock.now += 1_000;
+  stacosys.answer = { outcome: "status", reason: "status 404", status: 404 };
+  await count("/gone/");
+  clock.now += 30_000;
+  const { stacosys: state, sinceSeconds, testedSeconds, lastErrorUrl } = await health();
+  assertEquals([state, sinceSeconds, testedSeconds, lastErrorUrl], [
+    "error",
+    30,
+    30,
+    "/comments/count?token=T&url=/gone/",
+  ]);
+
+  stacosys.answer = GOOD;
+  await count("/b/");
+  assertEquals((await health()).stacosys, "up");
+});
+
+Deno.test("counts that are served while they are fetched anew are not served in need", async () => {
+  const { health, count, clock } = await startService({ staleWhileRevalidateMs: 60_000 });
+  await count("/a/");
+  clock.now += 70_000;
+  await count("/a/");
+  assertEquals([(await health()).servedStale, (await health()).stacosys], [0, "up"]);
+});
+
+Deno.test("entries are told beside how many there may be, and how many had to go", async () => {
+  const { health, count } = await startService({ maxEntries: 3 });
+  for (let i = 0; i < 5; i++) await count(`/${i}/`);
+  const { entries, maxEntries, evictions } = await health();
+  assertEquals([entries, maxEntries, evictions], [3, 3, 2]);
+});
