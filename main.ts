@@ -85,8 +85,6 @@ export async function main(args: readonly string[]): Promise<void> {
 
   onSignals(log, async () => {
     await shutdown.end(listeners, reusePort);
-    // A save that was under way may lack the last counts.
-    await save?.();
     await save?.();
     Deno.exit(0);
   });
