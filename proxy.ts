@@ -143,7 +143,8 @@ class Answers {
       return cacheControl ? this.found("hit", entry, "hit", variant) : variant.hit(entry.value);
     }
     const parts = RESULTS.filter((result) => tally[result] > 0).map((result) => `${tally[result]} ${result}`);
-    const cacheStatus = `fwd=${tally.hit > 0 ? "partial" : "uri-miss"}; detail="${parts.join(", ")}"`;
+    const why = tally.hit > 0 ? "partial" : tally.stale > 0 ? "stale" : "uri-miss";
+    const cacheStatus = `fwd=${why}; detail="${parts.join(", ")}"`;
     if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
     return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
   }
