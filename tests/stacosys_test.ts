@@ -7,7 +7,7 @@ const A = "/comments/count?token=T&url=/a/";
 
 Deno.test("Stacosys is asked for the target as it is, behind the path of its URL", async () => {
   await using stacosys = await stand.startStandIn();
-  const ask = createStacosys({ url: `${stacosys.url}/prefix`, timeoutMs: 5_000 });
+  const ask = createStacosys({ url: `${stacosys.url}/prefix`, timeoutMs: 60_000 });
   const target = "/comments/count?url=/%2fa/../b%20c&x=1&&y";
   assertEquals(await ask(target), { outcome: "ok", body: '{"count":7}\n' });
   const [seen] = stacosys.requests;
@@ -52,7 +52,8 @@ for (
   Deno.test(`an answer that ${what} is ${expected.outcome === "ok" ? "good" : `bad: ${expected.outcome}`}`, async () => {
     await using stacosys = await stand.startStandIn();
     stacosys.answer(behaviour);
-    const answer = await createStacosys({ url: stacosys.url, timeoutMs: 1_000 })(A);
+    const timeoutMs = expected.outcome === "timeout" ? 1_000 : 60_000;
+    const answer = await createStacosys({ url: stacosys.url, timeoutMs })(A);
     const status = answer.outcome !== "ok" && answer.status;
     assertEquals(answer.outcome, expected.outcome);
     if ("status" in expected) assertEquals(status, expected.status);
@@ -61,7 +62,7 @@ for (
 
 Deno.test("what goes wrong on the wire has a reason in a few words", async () => {
   await using stacosys = await stand.startStandIn();
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
   async function reasonFor(behaviour: stand.Behaviour): Promise<string> {
     stacosys.answer(behaviour);
     const answer = await ask(A);
@@ -77,7 +78,7 @@ Deno.test("what goes wrong on the wire has a reason in a few words", async () =>
 Deno.test("each request has a connection of its own, and leaves none open", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.keptOpen(7));
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
   for (let i = 0; i < 20; i++) assertEquals((await ask(A)).outcome, "ok");
   assertEquals(new Set(stacosys.requests.map(({ connection }) => connection)).size, 20);
   await until(() => stacosys.connections === 0, "all connections are closed");
@@ -85,7 +86,7 @@ Deno.test("each request has a connection of its own, and leaves none open", asyn
 
 Deno.test("an answer that is not read to its end leaves no connection open", async () => {
   await using stacosys = await stand.startStandIn();
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
   const page = "x".repeat(100_000);
   for (const status of ["200 OK", "500 INTERNAL SERVER ERROR"]) {
     stacosys.answer(async ({ send, pause }) => {
@@ -99,7 +100,7 @@ Deno.test("an answer that is not read to its end leaves no connection open", asy
 
 Deno.test("64 KiB are read of a body, and not a byte more", async () => {
   await using stacosys = await stand.startStandIn();
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 5_000 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
   for (const [size, outcome] of [[65_536, "ok"], [65_537, "body"]] as const) {
     stacosys.answer(stand.body('{"count":7}'.padStart(size)));
     assertEquals((await ask(A)).outcome, outcome);
@@ -116,7 +117,7 @@ Deno.test("a time limit longer than timers can count is none that is over at onc
 Deno.test("64 requests go to Stacosys at a time; the others wait for their turn, first come, first served", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.slowly(50, 7));
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 10_000 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(`/comments/count?url=/${i}/`)));
   assertEquals(answers.filter(({ outcome }) => outcome === "ok").length, 200);
   assertEquals(stacosys.mostOpen, 64);
@@ -125,7 +126,7 @@ Deno.test("64 requests go to Stacosys at a time; the others wait for their turn,
 Deno.test("who waits for a turn waits no longer than the time limit, and then takes none", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.hang);
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 500 });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 2_000 });
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(`/comments/count?url=/${i}/`)));
   assertEquals(answers.filter(({ outcome }) => outcome === "timeout").length, 200);
   stacosys.answer(stand.count(8));

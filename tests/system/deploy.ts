@@ -1,34 +1,17 @@
 /**
- * What the tests of `deploy/` have in common: its files, the programs of Debian that they are for, and the executable.
+ * What the tests of `deploy/` have in common: its files, and how the programs of Debian that they are for are run.
  *
  * @module
  */
 
-import { compileSelfExtracting } from "../../compile/compile.ts";
-
-/** The programs that tests need, and the packages of Debian that have them. */
-const PACKAGES = {
-  "systemd-analyze": "systemd",
-  crontab: "cron",
-  flock: "util-linux",
-  logrotate: "logrotate",
-  nginx: "nginx-light",
-  openssl: "openssl",
-} as const;
+import { type Need, testWith } from "./needs.ts";
 
 /** On Debian /usr/sbin is only in the path of root. */
 export const PATH = `${Deno.env.get("PATH")}:/usr/sbin`;
 
-const absent = new Set<string>();
-for (const program of Object.keys(PACKAGES)) {
-  if (!(await run("sh", "-c", `command -v ${program}`)).success) absent.add(program);
-}
-
-/** A test that is ignored, and says so in its name, where a program is missing. */
-export function test(name: string, needs: readonly (keyof typeof PACKAGES)[], fn: () => Promise<void>): void {
-  const missing = needs.filter((need) => absent.has(need)).map((need) => `apt install ${PACKAGES[need]}`);
-  const ignore = missing.length > 0;
-  Deno.test({ name: ignore ? `${name} (ignored: ${missing.join(", ")})` : name, ignore, fn });
+/** A test that is ignored, and says so in its name, where something is missing. */
+export function test(name: string, needs: readonly Need[], fn: () => Promise<void>): void {
+  testWith(needs, name, fn);
 }
 
 /** Where a file of `deploy/` is. */
@@ -62,16 +45,4 @@ export async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promis
 export function replaced(text: string, what: string, by: string): string {
   if (!text.includes(what)) throw new Error(`expected ${what} in the file, got none`);
   return text.replaceAll(what, by);
-}
-
-let built: Promise<string> | undefined;
-
-/** The executable, made once for all tests of a file. */
-export function executable(): Promise<string> {
-  return built ??= (async () => {
-    const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
-    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    await compileSelfExtracting(`${folder}/httpfastcache`);
-    return `${folder}/httpfastcache`;
-  })();
 }

@@ -8,7 +8,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
-import { deployed, end, executable, pathOf, replaced, run, test } from "./deploy.ts";
+import { deployed, end, pathOf, replaced, run, test } from "./deploy.ts";
+import { executable } from "./executable.ts";
 import { freePort } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 

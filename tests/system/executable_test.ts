@@ -6,8 +6,10 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { compileSelfExtracting, denoCompile, OPTIONS } from "../../compile/compile.ts";
+import { denoCompile, OPTIONS } from "../../compile/compile.ts";
 import project from "../../deno.json" with { type: "json" };
+import { executable } from "./executable.ts";
+import { FOR_THE_EXECUTABLE, testWith } from "./needs.ts";
 import { freePort } from "./program.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../..`);
@@ -43,25 +45,18 @@ interface Place {
   readonly folder: string;
 }
 
-let built: Promise<string> | undefined;
-
-/** The self-extracting file, made once for all tests here. */
-function build(): Promise<string> {
-  return built ??= (async () => {
-    const folder = await Deno.makeTempDir();
-    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    await compileSelfExtracting(`${folder}/httpfastcache`);
-    return `${folder}/httpfastcache`;
-  })();
+/** A test of the self-extracting file. */
+function test(name: string, fn: () => Promise<void>): void {
+  testWith(FOR_THE_EXECUTABLE, name, fn);
 }
 
-async function withCopy(test: (place: Place) => Promise<void>): Promise<void> {
+async function withCopy(run: (place: Place) => Promise<void>): Promise<void> {
   const folder = await Deno.realPath(await Deno.makeTempDir());
   try {
     const file = `${folder}/été à part/httpfastcache`;
     await Deno.mkdir(`${folder}/été à part`);
-    await Deno.copyFile(await build(), file);
-    await test({ file, folder });
+    await Deno.copyFile(await executable(), file);
+    await run({ file, folder });
     assertEquals([...Deno.readDirSync(`${folder}/été à part`)].length, 1);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -128,10 +123,10 @@ Deno.test("deno task start has the flags of V8 and the environment that the exec
   }
 });
 
-Deno.test("copied alone into a folder with blanks and accents, it serves with nothing in its environment but where to unpack", () =>
+test("copied alone into a folder with blanks and accents, it serves with nothing in its environment but where to unpack", () =>
   withCopy((place) => servesAndEnds(place, { CACHE_DIRECTORY: `${place.folder}/cache` })));
 
-Deno.test("it serves cold and warm, and leaves nothing but the folder that it unpacked into", () =>
+test("it serves cold and warm, and leaves nothing but the folder that it unpacked into", () =>
   withCopy(async (place) => {
     const [home, temporary] = [`${place.folder}/home`, `${place.folder}/temporary`];
     await Deno.mkdir(home);
@@ -144,7 +139,7 @@ Deno.test("it serves cold and warm, and leaves nothing but the folder that it un
     assertEquals([...traces(temporary)], []);
   }));
 
-Deno.test("its command line is the program's, and so is the exit status, also of several that start at once", () =>
+test("its command line is the program's, and so is the exit status, also of several that start at once", () =>
   withCopy(async (place) => {
     const env = { XDG_CACHE_HOME: `${place.folder}/cache` };
     const version = { code: 0, stdout: `${project.name} ${project.version}\n`, stderr: "" };

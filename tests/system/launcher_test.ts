@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { writeSelfExtracting } from "../../compile/self_extracting.ts";
+import { FOR_THE_EXECUTABLE, type Need, testWith } from "./needs.ts";
 
 /** Tells how it was started, then does what the program's first argument says. */
 const RUNTIME = `#!/bin/sh
@@ -23,18 +24,9 @@ case \${1-} in
 esac
 `;
 
-const isRoot = Deno.uid() === 0;
-/** Folders that cannot be written, not run from, or are full, can be made by who may mount them. */
-const canMount = await succeeds("unshare", "--mount", "true");
-const NEEDS_ROOT = isRoot ? "" : " (ignored: needs root)";
-const NEEDS_MOUNT = canMount ? "" : " (ignored: needs root and unshare: apt-get install util-linux)";
-
-async function succeeds(command: string, ...args: string[]): Promise<boolean> {
-  try {
-    return (await new Deno.Command(command, { args, stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
+/** A test of the executable, and what more it needs. */
+function test(name: string, fn: () => Promise<void>, ...more: Need[]): void {
+  testWith([...FOR_THE_EXECUTABLE, ...more], name, fn);
 }
 
 /** A folder, with a blank and an accent in its name, in which the executable is, and another where it can unpack. */
@@ -113,7 +105,7 @@ function unpackedIn(cache: string): string {
   return `${cache}/httpfastcache/${name}`;
 }
 
-Deno.test("the executable unpacks once, and later starts use what is there", () =>
+test("the executable unpacks once, and later starts use what is there", () =>
   inPlace(async ({ file, cache }) => {
     const first = await ends([file], { XDG_CACHE_HOME: cache });
     const at = unpackedIn(cache);
@@ -124,7 +116,7 @@ Deno.test("the executable unpacks once, and later starts use what is there", () 
     assertEquals((await Deno.stat(unpackedIn(cache))).ino, ino);
   }));
 
-Deno.test("it unpacks where systemd, then XDG, then the home say", () =>
+test("it unpacks where systemd, then XDG, then the home say", () =>
   inPlace(async ({ folder, file, cache }) => {
     const [systemd, home] = [`${folder}/systemd`, `${folder}/home`];
     await Deno.mkdir(home);
@@ -137,7 +129,7 @@ Deno.test("it unpacks where systemd, then XDG, then the home say", () =>
     assertMatch((await ends([file], homeAlone)).runtime ?? "", new RegExp(`^${home}/.cache/httpfastcache/unpacked-`));
   }));
 
-Deno.test("arguments, standard input and exit status are the program's", () =>
+test("arguments, standard input and exit status are the program's", () =>
   inPlace(async ({ file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
     const strange = ["read", "--", "", "two words", "--help", "$HOME", "*", "a\\nb", "-e"];
@@ -148,7 +140,7 @@ Deno.test("arguments, standard input and exit status are the program's", () =>
     }
   }));
 
-Deno.test("it starts by a link, by PATH, from a folder with blanks, and nothing is written beside it", () =>
+test("it starts by a link, by PATH, from a folder with blanks, and nothing is written beside it", () =>
   inPlace(async ({ folder, file, cache }) => {
     const blanks = `${folder}/a folder's "name" $(x) *`;
     await Deno.mkdir(blanks);
@@ -166,29 +158,27 @@ Deno.test("it starts by a link, by PATH, from a folder with blanks, and nothing 
     await Deno.chmod(blanks, 0o755);
   }));
 
-for (const shell of ["dash", "bash", "busybox"]) {
-  const missing = !await succeeds(shell, ...shell === "busybox" ? ["true"] : ["-c", "true"]);
-  Deno.test({
-    name: `${shell} runs it, cold and warm${missing ? ` (ignored: needs ${shell}: apt-get install ${shell})` : ""}`,
-    ignore: missing,
-    fn: () =>
-      inPlace(async ({ folder, file, cache }) => {
-        const bin = `${folder}/bin`;
-        await Deno.mkdir(bin);
-        // Busybox brings its own tar, find and so on, and they are to do as well.
-        if (shell === "busybox") assert(await succeeds("busybox", "--install", "-s", bin));
-        const command = [shell === "busybox" ? "sh" : shell, file, "an argument"];
-        const env = { XDG_CACHE_HOME: cache, PATH: shell === "busybox" ? bin : "/usr/bin:/bin" };
-        for (const _ of ["cold", "warm"]) {
-          const { code, lines, warnings } = await ends(command, env);
-          assertEquals({ code, lines, warnings }, { code: 0, lines: ["<an argument>"], warnings: [] });
-        }
-        unpackedIn(cache);
-      }),
-  });
+for (const shell of ["dash", "bash", "busybox"] as const) {
+  test(`${shell} runs it, cold and warm`, () =>
+    inPlace(async ({ folder, file, cache }) => {
+      const bin = `${folder}/bin`;
+      await Deno.mkdir(bin);
+      // Busybox brings its own tar, find and so on, and they are to do as well.
+      if (shell === "busybox") {
+        const { success } = await new Deno.Command("busybox", { args: ["--install", "-s", bin] }).output();
+        assert(success);
+      }
+      const command = [shell === "busybox" ? "sh" : shell, file, "an argument"];
+      const env = { XDG_CACHE_HOME: cache, PATH: shell === "busybox" ? bin : "/usr/bin:/bin" };
+      for (const _ of ["cold", "warm"]) {
+        const { code, lines, warnings } = await ends(command, env);
+        assertEquals({ code, lines, warnings }, { code: 0, lines: ["<an argument>"], warnings: [] });
+      }
+      unpackedIn(cache);
+    }), shell);
 }
 
-Deno.test("twelve starts at once on a cold cache all run in silence, and leave one folder, twenty times", () =>
+test("twelve starts at once on a cold cache all run in silence, and leave one folder, twenty times", () =>
   inPlace(async ({ file, cache }) => {
     for (let round = 0; round < 20; round++) {
       const all = await Promise.all(Array.from({ length: 12 }, () => ends([file], { XDG_CACHE_HOME: cache })));
@@ -199,7 +189,7 @@ Deno.test("twelve starts at once on a cold cache all run in silence, and leave o
     }
   }));
 
-Deno.test("signals are the program's", () =>
+test("signals are the program's", () =>
   inPlace(async ({ file, cache }) => {
     for (const signal of ["SIGTERM", "SIGHUP"] as const) {
       const child = spawn([file, "wait"], { XDG_CACHE_HOME: cache }, "null");
@@ -229,7 +219,7 @@ async function endedWhileUnpacking({ folder, file, cache }: Place, signal: Deno.
   await child.stderr.cancel();
 }
 
-Deno.test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only until the next start", () =>
+test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only until the next start", () =>
   inPlace(async (place) => {
     await endedWhileUnpacking(place, "SIGTERM");
     assertEquals(names(`${place.cache}/httpfastcache`), []);
@@ -240,7 +230,7 @@ Deno.test("ended while it unpacks, it dies by that signal, and nothing of it is 
     unpackedIn(place.cache);
   }));
 
-Deno.test("a start removes other versions, but not what another start is unpacking, nor anything else", () =>
+test("a start removes other versions, but not what another start is unpacking, nor anything else", () =>
   inPlace(async ({ folder, file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
     const older = `${folder}/older`;
@@ -260,7 +250,7 @@ Deno.test("a start removes other versions, but not what another start is unpacki
     }
   }));
 
-Deno.test("what it cannot remove keeps it from nothing, and it says nothing", () =>
+test("what it cannot remove keeps it from nothing, and it says nothing", () =>
   inPlace(async ({ folder, file, cache }) => {
     await Deno.mkdir(`${folder}/bin`);
     await Deno.writeTextFile(`${folder}/bin/rm`, "#!/bin/sh\necho cannot remove >&2\nexit 1\n", { mode: 0o755 });
@@ -271,7 +261,7 @@ Deno.test("what it cannot remove keeps it from nothing, and it says nothing", ()
     assertEquals({ code, warnings }, { code: 0, warnings: [] });
   }));
 
-Deno.test("what somebody has removed of the unpacked folder is unpacked again", () =>
+test("what somebody has removed of the unpacked folder is unpacked again", () =>
   inPlace(async ({ file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
     const first = await ends([file], env);
@@ -303,25 +293,20 @@ const byOthers: typeof tampering = {
 };
 
 for (const [what, tamper] of [...Object.entries(tampering), ...Object.entries(byOthers)]) {
-  const ignore = what in byOthers && !isRoot;
-  Deno.test({
-    name: `the unpacked folder is not used, and one line says so, if ${what}${ignore ? NEEDS_ROOT : ""}`,
-    ignore,
-    fn: () =>
-      inPlace(async ({ file, cache }) => {
-        const env = { XDG_CACHE_HOME: cache };
-        await ends([file], env);
-        const at = unpackedIn(cache);
-        await tamper(at, cache);
-        const { code, runtime, warnings } = await ends([file], env);
-        assertEquals({ code, runtime, lines: warnings.length }, { code: 1, runtime: undefined, lines: 1 });
-        assertMatch(warnings[0] ?? "", new RegExp(`folder of user ${Deno.uid()} that nobody else may write`));
-        assertEquals(names(`${cache}/httpfastcache`), [at.replace(/.*\//, "")]);
-      }),
-  });
+  test(`the unpacked folder is not used, and one line says so, if ${what}`, () =>
+    inPlace(async ({ file, cache }) => {
+      const env = { XDG_CACHE_HOME: cache };
+      await ends([file], env);
+      const at = unpackedIn(cache);
+      await tamper(at, cache);
+      const { code, runtime, warnings } = await ends([file], env);
+      assertEquals({ code, runtime, lines: warnings.length }, { code: 1, runtime: undefined, lines: 1 });
+      assertMatch(warnings[0] ?? "", new RegExp(`folder of user ${Deno.uid()} that nobody else may write`));
+      assertEquals(names(`${cache}/httpfastcache`), [at.replace(/.*\//, "")]);
+    }), ...what in byOthers ? ["root"] as const : []);
 }
 
-Deno.test("others may read the folder above, and a link may lead to it", () =>
+test("others may read the folder above, and a link may lead to it", () =>
   inPlace(async ({ folder, file, cache }) => {
     await Deno.mkdir(`${cache}/httpfastcache`, { mode: 0o755 });
     await Deno.symlink(cache, `${folder}/link`);
@@ -330,37 +315,29 @@ Deno.test("others may read the folder above, and a link may lead to it", () =>
     assertEquals((await Deno.stat(unpackedIn(cache))).mode, 0o40700);
   }));
 
-Deno.test({
-  name: `a user starts it in a folder that is closed to that user${NEEDS_ROOT}`,
-  ignore: !isRoot,
-  fn: () =>
-    inPlace(async ({ folder, file, cache }) => {
-      await Deno.chmod(folder, 0o755);
-      await Deno.chown(cache, 65534, 65534);
-      await Deno.mkdir(`${folder}/closed`, { mode: 0o700 });
-      const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", file];
-      for (const _ of ["cold", "warm"]) {
-        const { runtime, warnings } = await ends(["env", `--chdir=${folder}/closed`, ...command], {
-          XDG_CACHE_HOME: cache,
-          PATH: "/usr/bin:/bin",
-        });
-        assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
-      }
-    }),
-});
+test("a user starts it in a folder that is closed to that user", () =>
+  inPlace(async ({ folder, file, cache }) => {
+    await Deno.chmod(folder, 0o755);
+    await Deno.chown(cache, 65534, 65534);
+    await Deno.mkdir(`${folder}/closed`, { mode: 0o700 });
+    const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", file];
+    for (const _ of ["cold", "warm"]) {
+      const { runtime, warnings } = await ends(["env", `--chdir=${folder}/closed`, ...command], {
+        XDG_CACHE_HOME: cache,
+        PATH: "/usr/bin:/bin",
+      });
+      assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
+    }
+  }), "root");
 
-Deno.test({
-  name: `nothing is written into a home that is another user's${NEEDS_ROOT}`,
-  ignore: !isRoot,
-  fn: () =>
-    inPlace(async ({ file, cache }) => {
-      await Deno.chown(cache, 65534, 65534);
-      assertEquals((await ends([file], { HOME: cache })).code, 1);
-      assertEquals(names(cache), []);
-    }),
-});
+test("nothing is written into a home that is another user's", () =>
+  inPlace(async ({ file, cache }) => {
+    await Deno.chown(cache, 65534, 65534);
+    assertEquals((await ends([file], { HOME: cache })).code, 1);
+    assertEquals(names(cache), []);
+  }), "root");
 
-Deno.test("the same parts make the same file", () =>
+test("the same parts make the same file", () =>
   inPlace(async ({ folder, file }) => {
     await writeExecutable(`${folder}/again`);
     assertEquals(await Deno.readFile(`${folder}/again`), await Deno.readFile(file));
@@ -374,7 +351,7 @@ async function failsToStart({ file, cache }: Place): Promise<string> {
   return warnings[0] ?? "";
 }
 
-Deno.test("a file that was cut short says so in one line, ends with 1 and leaves nothing", () =>
+test("a file that was cut short says so in one line, ends with 1 and leaves nothing", () =>
   inPlace(async (place) => {
     await Deno.truncate(place.file, (await Deno.stat(place.file)).size - 100);
     const line = await failsToStart(place);
@@ -382,7 +359,7 @@ Deno.test("a file that was cut short says so in one line, ends with 1 and leaves
     assertStringIncludes(line, "unexpected end");
   }));
 
-Deno.test("a file made for another machine says so", () =>
+test("a file made for another machine says so", () =>
   inPlace(async (place) => {
     assertEquals(
       await failsToStart(place),
@@ -390,7 +367,7 @@ Deno.test("a file made for another machine says so", () =>
     );
   }, { machine: "another" }));
 
-Deno.test("where there is no glibc it says that this is missing", () =>
+test("where there is no glibc it says that this is missing", () =>
   inPlace(async (place) => {
     const line = await failsToStart(place);
     assertStringIncludes(line, "httpfastcache: cannot start: the Deno runtime needs glibc 2.27 or later");
@@ -409,20 +386,20 @@ for (
     ["is full", "mode=700,size=4k", /^httpfastcache: cannot unpack into .*No space left on device/],
   ] as const
 ) {
-  Deno.test({
-    name: `a cache that ${what} is one line and status 1, and nothing is left there${NEEDS_MOUNT}`,
-    ignore: !canMount,
-    fn: () =>
+  test(
+    `a cache that ${what} is one line and status 1, and nothing is left there`,
+    () =>
       inPlace(async ({ file, cache }) => {
         const env = { XDG_CACHE_HOME: cache, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
         const { code, lines, warnings } = await ends(mounted(cache, options, file), env);
         assertEquals({ code, lines, warnings: warnings.length }, { code: 1, lines: [], warnings: 1 });
         assertMatch(warnings[0] ?? "", says);
       }),
-  });
+    "mount",
+  );
 }
 
-Deno.test("a cache that cannot be used is passed over", () =>
+test("a cache that cannot be used is passed over", () =>
   inPlace(async ({ folder, file, cache }) => {
     await Deno.writeTextFile(`${folder}/file`, "");
     await Deno.mkdir(`${folder}/all's`);
@@ -433,7 +410,7 @@ Deno.test("a cache that cannot be used is passed over", () =>
     }
   }));
 
-Deno.test("no folder to unpack into is one line that names the three variables, and status 1", () =>
+test("no folder to unpack into is one line that names the three variables, and status 1", () =>
   inPlace(async ({ file, folder }) => {
     for (const env of [{}, { CACHE_DIRECTORY: "relative", XDG_CACHE_HOME: file, HOME: `${folder}/nowhere` }]) {
       const { code, warnings } = await ends([file], env);
