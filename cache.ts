@@ -1,5 +1,5 @@
 /**
- * A `Map` that forgets: each entry has an expiry, their number is bounded, and a sweeper removes what is over.
+ * A `Map` that forgets: each entry has an expiry, their number is bounded, and a sweeper removes the expired ones.
  *
  * Eviction is SIEVE: a hit sets one flag, and a hand walks from the oldest entry to the newest, clears the flags it
  * meets and evicts the first entry without one. What readers keep asking for stays; what was asked for once goes.
@@ -14,7 +14,7 @@ export interface Entry<V> {
   readonly value: V;
   /** When the entry ceases to be fresh, in milliseconds of the cache's clock. */
   readonly expiresAt: number;
-  /** Whether somebody expired it, instead of its time to live. */
+  /** Whether a purge expired it, and not its ttl. */
   readonly purged: boolean;
 }
 
@@ -48,14 +48,15 @@ class Slot<V> implements Entry<V> {
   }
 }
 
-/** How many entries the sweeper looks at before it lets readers pass, some 0.3 ms of work. */
+/** How many entries the sweeper looks at before it yields, about 0.3 ms of work. */
 const SWEEP_SLICE = 1_000;
 
-/** Timers count in 32 bits; a longer one would fire at once. */
+/** The longest delay that `setInterval` can take; a longer one fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * A bounded cache with time to live. Each operation takes the same time however many entries there are.
+ * A bounded cache with time to live. Getting, setting and expiring take the same time however many entries there are, but
+ * for the moment in which the `Map` grows.
  *
  * ```ts
  * import { Cache } from "./cache.ts";
@@ -145,19 +146,20 @@ export class Cache<V> {
     this.#era = { endsAt: Infinity };
   }
 
-  /** Removes all entries. */
+  /** Removes all entries, and does not count them as evicted. */
   clear(): void {
     this.#slots.clear();
     this.#hand = undefined;
   }
 
-  /** All entries, those not swept yet among them, the oldest first. */
+  /** All entries, those not swept yet among them, in the order in which their keys first came. */
   entries(): MapIterator<[key: string, entry: Entry<V>]> {
     return this.#slots.entries();
   }
 
   /**
-   * Removes what is over, a thousand entries at each step, so that the caller can do other things in between.
+   * Removes entries that are too old even to be served stale. It yields after each thousand, so that readers are answered in
+   * between.
    *
    * ```ts
    * import { Cache } from "./cache.ts";
@@ -168,7 +170,7 @@ export class Cache<V> {
    * cache.set("/a", "7");
    * now = 1000;
    *
-   * for (const _ of cache.sweep()) { /* readers may pass here *\/ }
+   * for (const _ of cache.sweep()) { /* readers are answered here *\/ }
    * assertEquals(cache.size, 0);
    * ```
    */
@@ -178,11 +180,11 @@ export class Cache<V> {
       if (this.#isOver(slot)) this.#slots.delete(key);
       if (++seen % SWEEP_SLICE === 0) yield;
     }
-    // A hand at rest would hold on to each table that the map has outgrown since.
+    // An iterator that is kept keeps old tables of the `Map` in memory.
     this.#hand = undefined;
   }
 
-  /** An expiry later than now and the time to live means that the clock was set back: the entry is not fresh. */
+  /** An expiry later than now + ttl means that the clock was set back: the entry is not fresh. */
   #isFresh(slot: Slot<V>): boolean {
     const left = slot.ttlEndsAt - this.#now();
     return left > 0 && left <= this.#ttlMs && !slot.purged;
@@ -210,7 +212,8 @@ export class Cache<V> {
 }
 
 /**
- * Sweeps `cache` every `everyMs` milliseconds, in steps between which readers pass. It never keeps the process alive.
+ * Sweeps `cache` every `everyMs` milliseconds, in steps between which readers are answered. It never keeps the process
+ * alive.
  *
  * @param onSwept called after each complete sweep.
  * @returns a function that stops it.

@@ -34,15 +34,15 @@ Caches the comment counters of Stacosys.
   --help         show this
   --version      show the version`;
 
-/** What ends the process: a fault that only its owner can mend, one that may pass (sysexits), a second signal. */
+/** Exit statuses: a fault that only the owner can mend, one that may pass (as in sysexits), a second signal. */
 const FAULT = 1;
 const MAY_PASS = 75;
 const KILLED = 143;
 
-/** How long an address is waited for that somebody else has, or that is not there yet. */
+/** How long to wait for an address that is in use or not there yet. */
 const WAIT_FOR_ADDRESS_MS = 10_000;
 
-/** Runs the program. What keeps it from serving is one line on stderr for each fault, and ends it. */
+/** Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends. */
 export async function main(args: readonly string[]): Promise<void> {
   const command = parseCommandLine(args);
   if (command.does === "help") return end(USAGE);
@@ -58,40 +58,41 @@ export async function main(args: readonly string[]): Promise<void> {
   const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { staleMs, staleWhileRevalidateMs, paths } = config;
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
-  const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs });
+  const counters = new Counters({ cache, ask, outage, staleIfErrorMs: staleMs, staleWhileRevalidateMs });
   const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
   const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
-  // A change before the first look would never be seen, so it comes before the first count.
+  // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
   const listeners: Listener[] = [];
-  if (admin !== undefined) {
-    const recent = new Recent({ cache, metrics, outage });
-    recent.start();
-    const owner = createAdmin({ ...config, cache, counters, metrics, outage, recent, readers: shutdown, watch });
-    listeners.push(await listenWhenFree(() => listen(admin, { reusePort }, owner, log), log));
-  }
-  const { listen: address } = config;
-  listeners.push(
-    await listenWhenFree(() => listen(address, { reusePort, certificate }, shutdown.handle, log), log),
-  );
-  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  const save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
-  // There may have been a change since it was saved.
-  if (watch !== undefined) cache.expireAll();
-  startSweeper(cache, config.sweepMs, save);
-
+  let save: (() => Promise<void>) | undefined = undefined;
   onSignals(log, async () => {
     await shutdown.end(listeners, reusePort);
     await save?.();
     Deno.exit(0);
   });
-  const [readers = "", owner] = listeners.map(({ urls }) => urls.join(" and ")).reverse();
-  const where = owner === undefined ? readers : `${readers}, for its owner on ${owner}`;
+  async function open(start: () => Listener): Promise<string> {
+    const listener = await listenWhenFree(start, log);
+    listeners.push(listener);
+    return listener.urls.join(" and ");
+  }
+  let forOwner = "";
+  if (admin !== undefined) {
+    const recent = new Recent({ cache, metrics, outage });
+    recent.start();
+    const owner = createAdmin({ ...config, cache, counters, metrics, outage, recent, readers: shutdown, watch });
+    forOwner = `, for its owner on ${await open(() => listen(admin, { reusePort }, owner, log))}`;
+  }
+  const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
+  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
+  save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
+  // There may have been a change since it was saved.
+  if (watch !== undefined) cache.expireAll();
+  startSweeper(cache, config.sweepMs, save);
   say(`config: ${text}`);
-  say(`${project.name} ${project.version}: listening on ${where}, for Stacosys at ${stacosys}`);
+  say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
 
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
   if (save === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
@@ -129,12 +130,12 @@ async function check(file: string, { snapshotFile, watchFile, tls }: Config): Pr
   if (fault !== undefined) warn(`WatchFile: ${fault}`);
   const usesFiles = [snapshotFile, watchFile, tls].some((used) => used !== undefined);
   const limit = usesFiles && Deno.uid() === 0
-    ? "; as root: whether the service's user may use its files is not known"
+    ? "; run as root, so the rights of the service's user are not checked"
     : "";
   return end(`${file}: good${limit}`);
 }
 
-/** Tells those who count and those who log about each answer of Stacosys. */
+/** Reports each answer of Stacosys to the metrics and to the log of outages. */
 function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   return async (target) => {
     const start = performance.now();
@@ -148,7 +149,7 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
 
 function listenWhenFree(start: () => Listener, log: Log): Promise<Listener> {
   return whenFree(start, WAIT_FOR_ADDRESS_MS, ({ message }) => {
-    log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then ending with status ${MAY_PASS}`);
+    log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then exiting with status ${MAY_PASS}`);
   });
 }
 
@@ -165,7 +166,7 @@ function onSignals(log: Log, stop: () => Promise<void>): void {
   Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
 }
 
-/** Tells the owner what he may like to know. */
+/** Writes a line for the owner. */
 function say(text: string, write = console.log): void {
   try {
     write(hidePasswords(text));

@@ -129,6 +129,7 @@ function ours(ask: AskStacosys, now: () => number, ttlSeconds: number): Between 
     cache,
     ask: (target) => Promise.resolve({ outcome: "ok", body: `{"count":${ask(target)}}\n` }),
     outage: new Outage(() => {}, now),
+    staleIfErrorMs: Infinity,
     staleWhileRevalidateMs: 0,
     now,
     monotonic: now,

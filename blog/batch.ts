@@ -19,9 +19,9 @@ export interface Batch {
 
 /** What became of a batch. */
 export interface Page {
-  /** That of its worst count, an error only if no count could be had. */
+  /** `stale` if a count is, `hit` if all are, `error` if there is no count at all, otherwise `miss`. */
   readonly result: Result;
-  /** The counts in one body, no longer fresh when the first of them is not; none if no count could be had. */
+  /** The counts in one body, which expires with its first count; undefined if there is no count at all. */
   readonly entry: Entry<string> | undefined;
   /** How many counts had each result. */
   readonly tally: Readonly<Record<Result, number>>;
@@ -31,14 +31,14 @@ export interface Page {
 export const MAX_URLS = 100;
 
 /**
- * How long the targets of a batch may be together: a hundred articles with long addresses. Each of them repeats all other
- * parameters, so that 16 KB could otherwise stand for 1.5 MB.
+ * How long the targets of a batch may be together: a hundred articles with long addresses. Each target repeats the other
+ * parameters, so that a request of 16 KB could otherwise become 1.5 MB.
  */
 export const MAX_BATCH_LENGTH = 32 * 1024;
 
 /**
- * Reads a target that asks for several counts: its path less the `s` is the counter's, and each `url` becomes the
- * request that has this one `url`, behind all other parameters, in the spelling of the reader.
+ * Reads a target that asks for several counts. For each `url` there is a target that asks for this count alone: the path
+ * without its `s`, all other parameters, and the `url` as the reader spelled it.
  *
  * ```ts
  * import { parseBatch } from "./batch.ts";
@@ -53,21 +53,37 @@ export const MAX_BATCH_LENGTH = 32 * 1024;
 export function parseBatch(target: string): Batch {
   const path = pathOf(target);
   let prefix = `${path.slice(0, -1)}?`;
-  const spellings = new Map<string, string>();
+  const urls: string[] = [];
+  const spellings: string[] = [];
   for (const parameter of target.slice(path.length + 1).split("&")) {
     if (!parameter.startsWith("url=")) {
       if (parameter !== "") prefix += `${parameter}&`;
       continue;
     }
     const url = decode(parameter.slice("url=".length));
-    if (!spellings.has(url)) spellings.set(url, parameter);
+    if (urls.includes(url)) continue;
+    urls.push(url);
+    // However many more there are, the batch is refused.
+    if (urls.length > MAX_URLS) break;
+    spellings.push(parameter);
   }
-  return { urls: [...spellings.keys()], targets: Array.from(spellings.values(), (spelling) => prefix + spelling) };
+  return { urls, targets: spellings.map((spelling) => prefix + spelling) };
 }
 
 function decode(text: string): string {
   if (!text.includes("%") && !text.includes("+")) return text;
   return new URLSearchParams(`url=${text}`).get("url") ?? text;
+}
+
+/** The page of a batch whose counts are all fresh; undefined if one is not. */
+export function hitOf({ urls, targets }: Batch, cache: Pick<Cache<string>, "get">): Page | undefined {
+  const hits: Found[] = [];
+  for (const target of targets) {
+    const entry = cache.get(target);
+    if (entry === undefined) return undefined;
+    hits.push({ result: "hit", entry });
+  }
+  return assemble(urls, hits);
 }
 
 /** Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. */

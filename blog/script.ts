@@ -14,7 +14,7 @@ export async function createScript(): Promise<(request: Request, cors: Readonly<
   const headers = {
     etag,
     "content-type": "text/javascript; charset=utf-8",
-    // A new version reaches all readers within the hour, and in between only the first page asks.
+    // A new version reaches all readers within the hour; until then, pages use the copy of the browser.
     "cache-control": "public, max-age=3600",
     "cache-status": "httpfastcache; hit",
   };

@@ -9,7 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
 import { writeSelfExtracting } from "./self_extracting.ts";
 
-/** Flags of V8 that keep the program small, whichever kind of file it is in; `bench/` says what they were chosen by. */
+/** Flags of V8 that keep the program small, whichever kind of file it is in; docs/performance.md says why they were chosen. */
 const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
 
 /** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */

@@ -72,14 +72,18 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
     const withScheme = String(value).replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://");
     const url = URL.parse(withScheme);
     if (typeof value === "string" && url !== null && /^[!-+\--~\u00a1-\uffff]+$/.test(value) && value !== "*") {
-      // What is not ASCII browsers send in its other form, and as a header it could not be sent at all.
+      // Browsers send punycode, and a header cannot hold anything but ASCII.
       if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, value);
       if (value.includes("*")) {
         warn(
-          `no browser calls itself ${inWords(value)}, so none will show the counters; write each origin, or "*" alone`,
+          `no browser sends ${
+            inWords(value)
+          } as its origin, so counters will not show; write each origin, or "*" alone`,
         );
       } else if (value !== url.origin && value !== "null") {
-        warn(`no browser calls itself ${inWords(value)}, so none will show the counters; write ${inWords(url.origin)}`);
+        warn(
+          `no browser sends ${inWords(value)} as its origin, so counters will not show; write ${inWords(url.origin)}`,
+        );
       }
       return value;
     }
@@ -118,7 +122,7 @@ export function entries({ given, fault, warn }: Setting): number | undefined {
   if (typeof given !== "number" || !Number.isSafeInteger(given) || given < 1) {
     return fault(`a whole number from 1 to ${MOST_ENTRIES}`);
   }
-  if (given > MOST_ENTRIES) warn(`counts as ${MOST_ENTRIES}, the most there can be`);
+  if (given > MOST_ENTRIES) warn(`${given} is reduced to ${MOST_ENTRIES}, the maximum`);
   return Math.min(given, MOST_ENTRIES);
 }
 

@@ -11,11 +11,11 @@ export type Command =
   | { readonly does: "serve" | "check"; readonly file: string }
   | { readonly does: "help" }
   | { readonly does: "version" }
-  /** Called wrongly, without a file. */
+  /** No file was given. */
   | { readonly does: "usage" };
 
 /**
- * Reads a command line. One dash does for two.
+ * Reads a command line. `-config` means `--config`.
  *
  * ```ts
  * import { parseCommandLine } from "./command_line.ts";
@@ -24,7 +24,7 @@ export type Command =
  * assertEquals(parseCommandLine(["-config=c.json", "--check"]), { does: "check", file: "c.json" });
  * ```
  *
- * @throws if there is something unknown in it.
+ * @throws on an unknown argument.
  */
 export function parseCommandLine(args: readonly string[]): Command {
   const unknown: string[] = [];

@@ -128,9 +128,9 @@ export function parseConfig(text: string, file: string): Reading {
   };
 
   if (rest.watchFile !== undefined && rest.cacheControl) {
-    warnings.push(`${file}: CacheControl: browsers and CDNs keep what they have, also when WatchFile changes`);
+    warnings.push(`${file}: CacheControl: browsers and CDNs keep old counts even when WatchFile changes`);
   }
-  // With ReusePort both could listen there, and readers would come to either.
+  // With ReusePort both could listen there, and readers might reach the listener of the owner.
   if (listen !== undefined && rest.admin?.port === listen.port) {
     const got = inWords(given.get("adminhostport"));
     faults.push(`${file}: AdminHostPort: expected another port than that of HostPort, got ${got}`);
@@ -149,7 +149,7 @@ export function parseConfig(text: string, file: string): Reading {
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
   try {
-    const value: unknown = JSON.parse(withoutMark(text));
+    const value: unknown = JSON.parse(withoutByteOrderMark(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${inWords(value)}`);
   } catch (error) {
@@ -157,7 +157,7 @@ function parseObject(text: string, fault: (text: string) => void): [string, unkn
   }
 }
 
-function withoutMark(text: string): string {
+function withoutByteOrderMark(text: string): string {
   return text.replace(/^\uFEFF/, "");
 }
 
@@ -195,7 +195,7 @@ export function readConfigFile(file: string): string {
     return file === "/dev/stdin" ? readStandardInput() : Deno.readTextFileSync(file);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    throw new Error(`${file}: Deno reads nothing below /dev, /proc and /sys; take --config /dev/stdin <${file}`);
+    throw new Error(`${file}: Deno reads nothing below /dev, /proc and /sys; use --config /dev/stdin <${file}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Listening: on which address, again after a failure, and what can be said of it.
+ * Listens on an address, and again after a failure.
  *
  * @module
  */
@@ -24,10 +24,10 @@ export interface ListenOptions {
   readonly certificate?: Certificate | undefined;
 }
 
-/** That an address cannot be listened on now, but perhaps in a moment: somebody else has it, or it is not there yet. */
+/** The address is in use or not there yet; a later try may succeed. */
 export class AddressBusy extends Error {}
 
-/** How soon a listener is replaced that has broken, and an address tried again that was busy. */
+/** The delay before a broken listener is replaced, or a busy address tried again. */
 const AGAIN_MS = 500;
 
 /**
@@ -62,7 +62,7 @@ export function listen(
 /**
  * Calls `start` until its address is free, for `forMs` milliseconds at most.
  *
- * @param tell is called once, with the first error, if it is not.
+ * @param tell is called with the first error, once.
  * @throws {AddressBusy} if it is still busy then.
  */
 export async function whenFree<T>(start: () => T, forMs: number, tell: (error: AddressBusy) => void): Promise<T> {

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** Writes a line. With `always` it is never left out; for what happens seldom, and has to be known. */
+/** Writes a line. With `always` it is never left out: for rare lines that the owner has to know. */
 export type Log = (level: "info" | "warning" | "error", text: string, always?: "always") => void;
 
-/** So many lines may come at once; after that one a minute, and the next one tells how many were left out. */
+/** How many lines may come at once. After that there is one a minute, which tells how many were left out. */
 const BURST = 30;
 const REFILL_MS = 60_000;
 
@@ -15,7 +15,7 @@ const REFILL_MS = 60_000;
 export interface Clocks {
   /** The time that a line tells, in milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds of a clock that nobody sets: were it set back a day, there would be no line for a day. */
+  /** A monotonic clock, in milliseconds: a wall clock that is set back a day would silence the log for a day. */
   readonly monotonic: () => number;
 }
 
@@ -62,7 +62,7 @@ export function hidePasswords(text: string): string {
   return text.replaceAll(/(\/\/[^\s/:@"]*:)[^\s/@"]*@/g, "$1***@");
 }
 
-/** Has faults that nobody foresaw logged, so that readers go on being served. */
+/** Logs errors that nothing else caught, so that readers go on being served. */
 export function survive(log: Log): void {
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -74,7 +74,7 @@ export function survive(log: Log): void {
   });
 }
 
-/** What an error says. */
+/** The message of an error, whatever was thrown. */
 export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -10,10 +10,10 @@
 
 import type { Listener } from "./listen.ts";
 
-/** Longer than a reader on the same machine takes from one answer to his next request. */
+/** Without a new request for this long the queue is empty: readers on this machine are quicker. */
 const QUIET_MS = 20;
 
-/** Where readers come too often for a quiet moment, one in the middle of them has to do. */
+/** Under a load without a quiet moment, the listener closes after this time. */
 const LONGEST_HOLD_MS = 500;
 
 /** How long requests under way may take once the process is told to end. */
@@ -25,33 +25,33 @@ const WRITE_MS = 100;
 /** Follows the requests that are under way, so that the process can end when the last of them is answered. */
 export class Shutdown {
   readonly #handler: Deno.ServeHandler;
-  #underWay = 0;
+  readonly #underWay = new Set<Request>();
   /** Requests wait for it, once the process is told to end. */
   #held: PromiseWithResolvers<void> | undefined;
   #lastCame = 0;
 
-  /** @param handler answers the requests. */
   constructor(handler: Deno.ServeHandler) {
     this.#handler = handler;
   }
 
-  /** How many requests wait for Stacosys. */
+  /** How many requests of readers wait for Stacosys, or are being sent their answer. */
   get waiting(): number {
-    return this.#underWay;
+    return this.#underWay.size;
   }
 
-  /** Answers as the handler does. */
+  /** The handler, whose requests are followed. */
   readonly handle: Deno.ServeHandler = (request, info) => {
     if (this.#held !== undefined) return this.#hold(this.#held.promise, request, info);
     const response = this.#handler(request, info);
     // What is answered at once needs no following.
-    if (response instanceof Promise) this.#follow(info);
-    return response;
+    if (!(response instanceof Promise)) return response;
+    this.#follow(request, info);
+    return response.then((answer) => this.#held === undefined ? answer : asLast(answer));
   };
 
   /**
-   * Closes `listeners`, and resolves when no request is under way, after 5 s at most. Connections on which nothing happens
-   * are not waited for.
+   * Closes `listeners`, and resolves when no request is under way, after about 5 s at most. Idle connections are not waited
+   * for.
    *
    * @param replaced whether another process takes over the port.
    */
@@ -65,18 +65,17 @@ export class Shutdown {
 
   async #hold(released: Promise<void>, request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
     this.#lastCame = performance.now();
-    this.#follow(info);
+    this.#follow(request, info);
     await released;
-    const response = await this.#handler(request, info);
-    // The reader learns that his connection closes before he sends his next request into it.
-    response.headers.set("connection", "close");
-    return response;
+    return asLast(await this.#handler(request, info));
   }
 
-  #follow({ completed }: Deno.ServeHandlerInfo): void {
-    this.#underWay++;
-    const done = () => void this.#underWay--;
+  /** Counts a request until it is answered, or its reader has left. */
+  #follow(request: Request, { completed }: Deno.ServeHandlerInfo): void {
+    this.#underWay.add(request);
+    const done = () => void this.#underWay.delete(request);
     completed.then(done, done);
+    request.signal.addEventListener("abort", done);
   }
 
   async #quiet(): Promise<void> {
@@ -90,10 +89,16 @@ export class Shutdown {
     const start = performance.now();
     let answeredAt = start;
     for (let now = start; now - answeredAt < WRITE_MS && now - start < DRAIN_MS; now = performance.now()) {
-      if (this.#underWay > 0) answeredAt = now;
+      if (this.#underWay.size > 0) answeredAt = now;
       await pause(WRITE_MS / 10);
     }
   }
+}
+
+/** Tells the reader that this connection closes, before a next request is sent into it. */
+function asLast(response: Response): Response {
+  response.headers.set("connection", "close");
+  return response;
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * The cache on disk, so that a restart costs Stacosys nothing.
  *
- * A line each: what the file is, then each entry as `[key, body, expiresAt]`, then how many entries there were, by which
- * a file that was cut short is known.
+ * Lines of JSON: a header, each entry as `[key, body, expiresAt]`, and the number of entries, which tells whether the file
+ * was cut short.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface SnapshotOptions {
 const KIND = "httpfastcache snapshot";
 const VERSION = 1;
 
-/** Rows that are put together before readers pass, some 0.5 ms of work. */
+/** How many rows are put together before readers are answered, about 0.5 ms of work. */
 const PORTION = 500;
 
 /** A file that holds something else, which is not to be replaced. */
@@ -39,7 +39,7 @@ export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log
   } catch (error) {
     cache.clear();
     const ours = !(error instanceof NotASnapshot);
-    const rest = ours ? "" : ", and leaving that file alone: no snapshot will be saved";
+    const rest = ours ? "" : "; that file is left alone, and no snapshot is saved";
     log("warning", `cannot read ${file}: ${reason(error)}; starting cold${rest}`);
     if (!ours) return () => Promise.resolve();
   }
@@ -59,14 +59,14 @@ export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log
 /** Why a snapshot cannot be saved to `file`; nothing if it can. */
 export function whyNotSaved(file: string): string | undefined {
   try {
-    Deno.openSync(temporary(file), { write: true, create: true, mode: 0o600 }).close();
-    Deno.removeSync(temporary(file));
+    // A file of its own, since another process may be saving.
+    Deno.removeSync(Deno.makeTempFileSync({ dir: file.replace(/[^/]*$/, "") || ".", prefix: "httpfastcache-" }));
   } catch (error) {
     return reason(error);
   }
 }
 
-/** One name, so that what a killed process left is replaced by the next save. */
+/** A fixed name: the next save replaces what a killed process left. */
 function temporary(file: string): string {
   return `${file}.tmp`;
 }
@@ -75,7 +75,6 @@ function temporary(file: string): string {
 async function write(cache: Cache<string>, { file, stacosys }: SnapshotOptions): Promise<void> {
   const to = temporary(file);
   try {
-    // Only the user of this process may read it.
     await Deno.writeTextFile(to, ReadableStream.from(portions(cache, stacosys)), { mode: 0o600 });
     using written = await Deno.open(to, { write: true });
     await written.syncData();
@@ -94,13 +93,13 @@ async function* portions(cache: Cache<string>, stacosys: string): AsyncGenerator
     if (++entries % PORTION > 0) continue;
     yield portion;
     portion = "";
-    // A fast disk would have the next one written before readers pass.
+    // However fast the disk is, readers are answered now.
     await new Promise((resolve) => setTimeout(resolve));
   }
   yield portion + line({ entries });
 }
 
-/** Puts the rows into `cache`, with the expiry that they had. No file is an empty snapshot. */
+/** Puts the rows into `cache`, with the expiry that they had. A missing file is an empty snapshot. */
 function load(cache: Cache<string>, { file, stacosys, accepts }: SnapshotOptions): void {
   let text;
   try {

@@ -23,8 +23,8 @@ const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/
 /**
  * Reads a certificate, or a chain that begins with it, and its key.
  *
- * @param fault takes what makes it useless.
- * @param warn takes what will soon.
+ * @param fault is told what makes the pair useless.
+ * @param warn is told what the owner should look at.
  * @returns none if there is any fault.
  */
 export async function readCertificate(
@@ -49,7 +49,7 @@ export async function readCertificate(
     return report(fault, "TlsKeyFile", expected, `that of another certificate in ${files.key}`);
   }
   if (end <= now) {
-    return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which ended ${until}`);
+    return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which expired ${until}`);
   }
   try {
     // Deno's TLS rejects short keys and some curves, so load the pair now.
@@ -60,11 +60,11 @@ export async function readCertificate(
   }
   const begin = Date.parse(cert.made.validFrom);
   if (begin > now) {
-    // A machine without a battery starts in 1970, and knows the time a moment later.
+    // A machine without a battery for its clock starts in 1970, and learns the time a moment later.
     const clock = `by the clock of this machine, ${new Date(now).toISOString()}, it is not valid yet`;
     warn("TlsCertFile", `${files.cert} begins ${new Date(begin).toISOString()}; ${clock}`);
   }
-  if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} ends ${until}; renew it`);
+  if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} expires ${until}; renew it`);
   return { cert: cert.pem, key: key.pem };
 
   function read<T>(

@@ -17,19 +17,19 @@ export interface Watched {
   readonly changes: number;
   /** When the last one was, by the monotonic clock; nothing if there was none. */
   readonly changedAt: number | undefined;
-  /** Why the file cannot be looked at; nothing if it can. */
+  /** Why the file cannot be seen; undefined if it can. */
   readonly fault: string | undefined;
 }
 
 const LOOK_EVERY_MS = 1_000;
 
-/** A change is over after so many looks that saw the same. Stacosys 3 writes more than once for one comment. */
+/** How many equal looks end a change. Stacosys 3 writes more than once for one comment. */
 const EQUAL_LOOKS = 3;
 
-/** A change that goes on counts as one after so many looks. */
+/** After this many looks a change that still goes on is reported. */
 const MOST_LOOKS = 10;
 
-/** Watches a file. */
+/** Watches a file for changes. */
 export class Watch implements Watched {
   readonly file: string;
   readonly #onChange: () => void;
@@ -66,6 +66,7 @@ export class Watch implements Watched {
   async start(): Promise<void> {
     const { seen, fault } = await lookAt(this.file);
     this.#settled = seen;
+    if (fault === undefined) this.#log("info", `WatchFile: ${this.file} is watched`);
     this.#tell(fault);
     const again = async () => {
       await this.look();
@@ -74,11 +75,11 @@ export class Watch implements Watched {
     Deno.unrefTimer(setTimeout(again, LOOK_EVERY_MS));
   }
 
-  /** Looks once. */
+  /** Looks once; what it finds is compared with what it saw before. */
   async look(): Promise<void> {
     const { seen, fault } = await lookAt(this.file);
     this.#tell(fault);
-    // A file that is away is no change; one that comes back is, if it is another.
+    // A missing file is not a change; a different one that comes later is.
     if (seen === undefined) return;
     if (this.#change === undefined) {
       if (seen !== this.#settled) this.#change = { looks: 0, equal: 0, last: seen };
@@ -92,15 +93,15 @@ export class Watch implements Watched {
     this.#settled = seen;
     this.#changes++;
     this.#changedAt = this.#monotonic();
-    this.#log("info", `WatchFile: ${this.file} has changed, all counts are fetched anew`);
+    this.#log("info", `WatchFile: ${this.file} has changed; all counts have expired`);
     this.#onChange();
   }
 
   #tell(fault: string | undefined): void {
     if (fault === this.#fault) return;
     this.#fault = fault;
-    if (fault === undefined) this.#log("info", `WatchFile: ${this.file} can be looked at again`);
-    else this.#log("warning", `WatchFile: ${fault}; until then, counts live by TtlSeconds`);
+    if (fault === undefined) this.#log("info", `WatchFile: ${this.file} can be seen now`);
+    else this.#log("warning", `WatchFile: ${fault}; as long as that is so, only TtlSeconds counts`);
   }
 }
 
@@ -109,16 +110,16 @@ export async function lookAt(file: string): Promise<{ readonly seen?: string; re
   try {
     const path = await Deno.realPath(file);
     const info = await Deno.stat(path);
-    if (!info.isFile) return { fault: `${file} is no file; expected the SQLite file of Stacosys` };
+    if (!info.isFile) return { fault: `${file} is not a file; expected the SQLite file of Stacosys` };
     const log = await Deno.stat(`${path}-wal`).catch(() => undefined);
-    // Whoever only reads leaves one that is empty.
+    // Readers leave an empty write-ahead log.
     return { seen: log === undefined || log.size === 0 ? inWords(info) : `${inWords(info)} ${inWords(log)}` };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { fault: `${file} is not there` };
     if (error instanceof Deno.errors.PermissionDenied) {
-      return { fault: `${file} cannot be seen: the user of this service may not pass through its folders` };
+      return { fault: `${file} cannot be seen: the user of this service has no right to pass through its folders` };
     }
-    return { fault: `${file} cannot be looked at: ${reason(error)}` };
+    return { fault: `${file} cannot be seen: ${reason(error)}` };
   }
 }
 

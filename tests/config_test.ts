@@ -123,7 +123,7 @@ Deno.test("an origin that no browser has is sent as it stands, with a warning th
     const { config, warnings } = read({ CorsOrigin: given });
     assertEquals(config?.corsOrigin, given);
     assertEquals(warnings, [
-      `c.json: CorsOrigin: no browser calls itself "${given}", so none will show the counters; write "${better}"`,
+      `c.json: CorsOrigin: no browser sends "${given}" as its origin, so counters will not show; write "${better}"`,
     ]);
   }
 });
@@ -132,7 +132,7 @@ Deno.test("an origin with an asterisk in it is told apart from the asterisk alon
   const { config, warnings } = read({ CorsOrigin: "https://*.example.org" });
   assertEquals(config?.corsOrigin, "https://*.example.org");
   assertEquals(warnings, [
-    'c.json: CorsOrigin: no browser calls itself "https://*.example.org", so none will show the counters; ' +
+    'c.json: CorsOrigin: no browser sends "https://*.example.org" as its origin, so counters will not show; ' +
     'write each origin, or "*" alone',
   ]);
 });
@@ -199,7 +199,7 @@ Deno.test("MaxEntries is a whole number, and no more than a machine can hold", (
 Deno.test("more than 100,000 entries count as 100,000, with a warning", () => {
   const { config, warnings } = read({ MaxEntries: 1_000_000 });
   assertEquals(config?.maxEntries, 100_000);
-  assertEquals(warnings, ["c.json: MaxEntries: counts as 100000, the most there can be"]);
+  assertEquals(warnings, ["c.json: MaxEntries: 1000000 is reduced to 100000, the maximum"]);
 });
 
 Deno.test("switches are true or false, and files have names", () => {

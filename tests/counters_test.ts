@@ -9,7 +9,7 @@ const GOOD: Answer = { outcome: "ok", body: "7" };
 const BAD: Answer = { outcome: "status", reason: "status 500", status: 500 };
 
 /** Counters whose clocks stand at 0, and a Stacosys that answers when a test says so. */
-function startCounters({ staleWhileRevalidateMs = 0 } = {}) {
+function startCounters({ staleIfErrorMs = 60_000, staleWhileRevalidateMs = 0 } = {}) {
   const clock = { now: 0, monotonic: 0 };
   const now = () => clock.now;
   const asked: { target: string; answer: (answer: Answer) => void }[] = [];
@@ -20,6 +20,7 @@ function startCounters({ staleWhileRevalidateMs = 0 } = {}) {
     cache,
     ask: (target) => new Promise((answer) => asked.push({ target, answer })),
     outage,
+    staleIfErrorMs,
     staleWhileRevalidateMs,
     now,
     monotonic: () => clock.monotonic,
@@ -190,6 +191,42 @@ Deno.test("who comes when the request is a second old gets the known count at on
     assertEquals(lookup instanceof Promise ? "waits" : brief(lookup), "stale 7 slow");
   }
   assertEquals([sleepers.size, asked.length], [1, 1]);
+});
+
+Deno.test("the second is counted from the start of the request, whoever it was sent for", async () => {
+  const { counters, pass, read } = startCounters({ staleWhileRevalidateMs: 500 });
+  await read(GOOD);
+  pass(10_400);
+  assertEquals(brief(await counters.miss(A)), "stale 7 stale-while-revalidate");
+  pass(900);
+  const reader = counters.miss(A);
+  pass(100);
+  assertEquals(brief(await reader), "stale 7 stale collapsed slow");
+});
+
+Deno.test("without StaleIfErrorSeconds a stale count is served only while it is refetched", async () => {
+  const { asked, counters, pass, read } = startCounters({ staleIfErrorMs: 0, staleWhileRevalidateMs: 5_000 });
+  await read(GOOD);
+  pass(10_000);
+  assertEquals(brief(await counters.miss(A)), "stale 7 stale-while-revalidate");
+  asked[1]?.answer(BAD);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(await read(BAD), "error breathing-space");
+  pass(5_000);
+  assertEquals(await read(BAD), "error uri-miss 500");
+});
+
+Deno.test("who waits for a hung request gets the count that came after a purge", async () => {
+  const { asked, counters, pass, read } = startCounters();
+  await read(GOOD);
+  pass(10_000);
+  const waiting = counters.miss(A);
+  counters.purge();
+  const after = counters.miss(A);
+  asked[2]?.answer({ outcome: "ok", body: "8" });
+  assertEquals(brief(await after), "miss 8 stale 200");
+  pass(1_000);
+  assertEquals((await waiting).entry?.value, "8");
 });
 
 Deno.test("who asks for a count never seen waits as long as Stacosys may take", async () => {

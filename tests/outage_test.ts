@@ -89,14 +89,17 @@ Deno.test("when all urls are refused that were good before, that is an outage", 
   assertEquals(outage.stacosys, "down");
 });
 
-Deno.test("as long as there was no good answer, a refusal says that Paths may be wrong, and is no outage", () => {
+Deno.test("as long as there was no good answer, one 404 says that Paths may be wrong, and is no outage", () => {
   const { answered, lines, outage } = startOutage();
   for (let i = 0; i < 10; i++) for (const url of ["/a", "/b"]) answered(i, url, status(404));
   assertEquals(outage.stacosys, "unknown");
-  assertEquals(lines, [
-    "warning Stacosys refuses /a: status 404; Paths may be wrong for this Stacosys",
-    "warning Stacosys refuses /b: status 404; Paths may be wrong for this Stacosys",
-  ]);
+  assertEquals(lines, ["warning Stacosys refuses /a: status 404; Paths may be wrong for this Stacosys"]);
+});
+
+Deno.test("a refusal other than 404 says nothing of Paths", () => {
+  const { answered, lines } = startOutage();
+  answered(0, "/a", status(401));
+  assertEquals(lines, ["warning Stacosys refuses /a: status 401"]);
 });
 
 Deno.test("what others have written is told in 200 characters", () => {

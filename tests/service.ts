@@ -69,7 +69,15 @@ export async function startService(
     outage.answered(target, answer, stacosys.seconds * 1000);
     return answer;
   }
-  const counters = new Counters({ cache, ask, outage, staleWhileRevalidateMs, now, monotonic: now });
+  const counters = new Counters({
+    cache,
+    ask,
+    outage,
+    staleIfErrorMs: Infinity,
+    staleWhileRevalidateMs,
+    now,
+    monotonic: now,
+  });
   const { requests } = metrics;
   const proxy = createProxy({ cache, counters, requests, paths: ["/comments/count"], script: await createScript() });
   const recent = new Recent({ cache, metrics, outage }, now);

@@ -26,7 +26,8 @@ Deno.test("a request that is under way is answered before the end", async () => 
   const end = shutdown.end([listener], false);
   assertEquals(await ended(end), false);
   answer();
-  assertEquals(await (await late).text(), "late");
+  const answered = await late;
+  assertEquals([answered.headers.get("connection"), await answered.text()], ["close", "late"]);
   await end;
   assertEquals(shutdown.waiting, 0);
 });
@@ -39,5 +40,16 @@ Deno.test("who is connected and asks for nothing is not waited for", async () =>
   using asked = await Deno.connect({ hostname, port: Number(port) });
   await asked.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
   await asked.read(new Uint8Array(1_000));
+  await shutdown.end([listener], false);
+});
+
+Deno.test("a reader who has left is not waited for", async () => {
+  const { shutdown, listener, url } = serve();
+  const left = new AbortController();
+  const late = fetch(url, { signal: left.signal }).catch(() => {});
+  await until(() => shutdown.waiting === 1, "the request is under way");
+  left.abort();
+  await late;
+  await until(() => shutdown.waiting === 0, "the reader has left");
   await shutdown.end([listener], false);
 });

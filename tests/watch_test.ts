@@ -93,9 +93,16 @@ Deno.test("a file that goes away is a warning, and one that comes back a change 
   await write(folder, "data/db.sqlite");
   assertEquals(await look(4), 1);
   const file = `${folder.path}/data/db.sqlite`;
-  const gone = `WatchFile: ${file} is not there; until then, counts live by TtlSeconds`;
-  const back = `WatchFile: ${file} can be looked at again`;
-  assertEquals(lines, [gone, back, gone, back, `WatchFile: ${file} has changed, all counts are fetched anew`]);
+  const gone = `WatchFile: ${file} is not there; as long as that is so, only TtlSeconds counts`;
+  const back = `WatchFile: ${file} can be seen now`;
+  assertEquals(lines, [
+    `WatchFile: ${file} is watched`,
+    gone,
+    back,
+    gone,
+    back,
+    `WatchFile: ${file} has changed; all counts have expired`,
+  ]);
 });
 
 Deno.test("a file that is not there at the start is a warning, and a change once it comes", async () => {
@@ -110,6 +117,6 @@ Deno.test("a folder is no database", async () => {
   await using folder = await makeFolder();
   const { lines } = await watch(folder, ".");
   assertEquals(lines, [
-    `WatchFile: ${folder.path}/. is no file; expected the SQLite file of Stacosys; until then, counts live by TtlSeconds`,
+    `WatchFile: ${folder.path}/. is not a file; expected the SQLite file of Stacosys; as long as that is so, only TtlSeconds counts`,
   ]);
 });

@@ -1,12 +1,12 @@
 /**
- * What a count is.
+ * What a good answer of Stacosys is.
  *
  * @module
  */
 
 /**
- * The number in the body of an answer of Stacosys: a JSON object whose `count` is a whole number from 0 up. Anything else
- * is no count, and nothing.
+ * The number in the body of an answer of Stacosys: a JSON object whose `count` is a whole number from 0 up.
+ * Otherwise undefined.
  *
  * ```ts
  * import { countOf } from "./count.ts";

@@ -16,11 +16,13 @@ export interface CountersOptions {
   readonly cache: Cache<string>;
   readonly ask: Ask;
   readonly outage: Pick<Outage, "countServed">;
-  /** How long an expired count is served while it is fetched anew. */
+  /** How long an expired count is served if Stacosys fails or is slow. */
+  readonly staleIfErrorMs: number;
+  /** How long an expired count is served while it is refetched. */
   readonly staleWhileRevalidateMs: number;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
-  /** A clock that nobody sets; `performance.now` by default. */
+  /** A monotonic clock; `performance.now` by default. */
   readonly monotonic?: () => number;
   /** Resolves after so many milliseconds; by a timer, by default. */
   readonly sleep?: (ms: number) => Promise<undefined>;
@@ -32,7 +34,7 @@ export type Result = "hit" | "miss" | "stale" | "error" | "rejected";
 /** What a reader gets, and why. */
 export interface Lookup {
   readonly result: Exclude<Result, "hit">;
-  /** The count, fresh or stale; none if it could not be had. */
+  /** The count, fresh or stale; undefined if there is none to give. */
   readonly entry?: Entry<string> | undefined;
   /** The request to Stacosys that the reader waited for, if he waited for one. */
   readonly forward?: Forward;
@@ -55,12 +57,12 @@ const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
  * How many requests to Stacosys there may be, most of them waiting for the semaphore, and how many failures are remembered.
- * Flask answers some 700 a second, so that more would wait in vain; and a thousand readers, each with a batch of a hundred
- * made-up counts, took 480 MB.
+ * Flask answers about 700 a second, so more would wait in vain. Without this limit 1,000 readers with 100 made-up counts
+ * each took 480 MB.
  */
 const MAX_IN_FLIGHT = 5_000;
 
-/** How long Stacosys is not asked for a count again after it failed to give it. */
+/** Backoff: Stacosys is not asked again for a count within this time after it failed to give it. */
 const BREATHING_SPACE_MS = 1_000;
 
 /** Readers with a known count wait at most this long for a fresh one, counted from the start of the shared request. */
@@ -70,15 +72,16 @@ const PATIENCE_MS = 1_000;
 interface Request {
   readonly sentAt: number;
   readonly answer: Promise<Entry<string> | Bad>;
-  /** The answer, or nothing once patience is over: for readers with a known count. One timer serves them all. */
+  /** The answer, or undefined after `PATIENCE_MS`, for readers with a known count. They share one timer. */
   answerInTime?: Promise<Entry<string> | Bad | undefined>;
 }
 
-/** The counts that the cache has not, and those that it should not call fresh any longer. */
+/** Fetches the counts that are not in the cache or no longer fresh, each once however many readers wait. */
 export class Counters {
   readonly #cache: Cache<string>;
   readonly #ask: Ask;
   readonly #outage: Pick<Outage, "countServed">;
+  readonly #staleIfErrorMs: number;
   readonly #staleWhileRevalidateMs: number;
   readonly #now: () => number;
   readonly #monotonic: () => number;
@@ -88,11 +91,12 @@ export class Counters {
   readonly #failures: Cache<true>;
 
   constructor(options: CountersOptions) {
-    const { cache, ask, outage, staleWhileRevalidateMs } = options;
+    const { cache, ask, outage, staleIfErrorMs, staleWhileRevalidateMs } = options;
     const { now = Date.now, monotonic = () => performance.now(), sleep = sleepByTimer } = options;
     this.#cache = cache;
     this.#ask = ask;
     this.#outage = outage;
+    this.#staleIfErrorMs = staleIfErrorMs;
     this.#staleWhileRevalidateMs = staleWhileRevalidateMs;
     this.#now = now;
     this.#monotonic = monotonic;
@@ -109,24 +113,25 @@ export class Counters {
   /** Gets the count of `target` where the cache has no fresh one: at once if nobody has to wait. Never rejects. */
   miss(target: string): Lookup | Promise<Lookup> {
     if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", detail: "too-long" };
-    const known = this.#cache.getStale(target);
+    const stale = this.#cache.getStale(target);
+    const known = this.#overdueMs(stale) < this.#staleIfErrorMs ? stale : undefined;
     const shared = this.#inFlight.get(target);
     if (shared === undefined && !this.#mayAsk(target)) {
       return this.#failed(known, { detail: known === undefined ? "breathing-space" : "stale-if-error" });
     }
     const request = shared ?? this.#send(target);
     const collapsed = shared !== undefined;
+    if (this.#mayRevalidate(stale)) return { result: "stale", entry: stale, detail: "stale-while-revalidate" };
     if (known === undefined) return this.#waitForUnknown(request, collapsed);
-    if (this.#mayRevalidate(known)) return { result: "stale", entry: known, detail: "stale-while-revalidate" };
     if (this.#monotonic() - request.sentAt >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
-    return this.#waitForKnown(known, request, collapsed);
+    return this.#waitForKnown(target, known, request, collapsed);
   }
 
   /**
    * Expires the counts of the article with this url, and of the whole site, or all counts if there is no url: the next
    * reader waits for a new one, and gets the old one only if Stacosys fails or is slow.
    *
-   * @returns how many they were.
+   * @returns how many entries that were, stale ones among them.
    */
   purge(url?: string): number {
     if (url === undefined) {
@@ -147,18 +152,31 @@ export class Counters {
   }
 
   /** A purge is a promise that the next reader gets the new count, so what was purged is not served while it comes. */
-  #mayRevalidate({ expiresAt, purged }: Entry<string>): boolean {
-    const overdueMs = this.#now() - expiresAt;
-    return !purged && overdueMs >= 0 && overdueMs < this.#staleWhileRevalidateMs;
+  #mayRevalidate(stale: Entry<string> | undefined): boolean {
+    const overdueMs = this.#overdueMs(stale);
+    return stale?.purged === false && overdueMs >= 0 && overdueMs < this.#staleWhileRevalidateMs;
+  }
+
+  #overdueMs(stale: Entry<string> | undefined): number {
+    return this.#now() - (stale?.expiresAt ?? -Infinity);
   }
 
   async #waitForUnknown(request: Request, collapsed: boolean): Promise<Lookup> {
     return this.#answered(undefined, await request.answer, collapsed);
   }
 
-  async #waitForKnown(known: Entry<string>, request: Request, collapsed: boolean): Promise<Lookup> {
-    request.answerInTime ??= Promise.race([request.answer, this.#sleep(PATIENCE_MS)]);
+  async #waitForKnown(
+    target: string,
+    known: Entry<string>,
+    request: Request,
+    collapsed: boolean,
+  ): Promise<Lookup> {
+    const leftMs = request.sentAt + PATIENCE_MS - this.#monotonic();
+    request.answerInTime ??= Promise.race([request.answer, this.#sleep(leftMs)]);
     const answer = await request.answerInTime;
+    // After a purge another request may have been quicker.
+    const newer = this.#cache.get(target);
+    if (newer !== undefined) return this.#answered(known, newer, collapsed);
     if (answer !== undefined) return this.#answered(known, answer, collapsed);
     return this.#failed(known, { forward: { why: "stale", collapsed }, detail: "slow" });
   }

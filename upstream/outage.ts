@@ -5,6 +5,7 @@
  * @module
  */
 
+import { STATUS_CODE } from "@std/http/status";
 import type { Log } from "../service/log.ts";
 import type { Answer, Bad } from "./stacosys.ts";
 
@@ -23,10 +24,10 @@ export interface Served {
   readonly error: number;
 }
 
-/** Failures for so long, without a good answer between them, are an outage. */
+/** Failing this long, without a good answer in between, is an outage. */
 const OUTAGE_MS = 1_000;
 
-/** So many refused targets are remembered, so that each is told of once. */
+/** How many refused targets are remembered, to log each only once. */
 const MAX_TOLD = 1_000;
 
 /** Follows the answers of Stacosys. */
@@ -115,8 +116,8 @@ export class Outage {
     const reason = shorten(answer.reason);
     this.#lastFailure = { target, reason, at: now };
     if (isRefusal(answer)) {
-      this.#tellOnce(target, reason);
-      // It is about this url, or about our Paths; Stacosys itself is up.
+      this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
+      // One refused url alone is no outage, and neither is a Stacosys with other paths.
       if (this.#lastGoodAt === undefined || this.#failing?.target === target) return;
     }
     const { since, failures, target: first } = this.#failing ??
@@ -128,11 +129,13 @@ export class Outage {
     this.#log("warning", `Stacosys fails: ${reason}, asked for ${target}`, "always");
   }
 
-  #tellOnce(target: string, reason: string): void {
-    if (this.#told.has(target)) return;
+  #tellOnce(target: string, reason: string, notFound: boolean): void {
+    const neverGood = this.#lastGoodAt === undefined;
+    // As long as nothing was good, one refused url stands for all.
+    if (this.#told.has(target) || neverGood && this.#told.size > 0) return;
     if (this.#told.size >= MAX_TOLD) this.#told.clear();
     this.#told.add(target);
-    const paths = this.#lastGoodAt === undefined ? "; Paths may be wrong for this Stacosys" : "";
+    const paths = neverGood && notFound ? "; Paths may be wrong for this Stacosys" : "";
     this.#log("warning", `Stacosys refuses ${target}: ${reason}${paths}`);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Lets so many callers in at a time; the others wait, first come, first served. */
+/** Lets up to `atOnce` callers in; the others wait, first come, first served. */
 export class Semaphore {
   #free: number;
   readonly #waiting = new Set<() => void>();
@@ -13,7 +13,7 @@ export class Semaphore {
     this.#free = atOnce;
   }
 
-  /** Resolves to true when the caller is let in, to false when `signal` aborts first. Who was let in calls `release`. */
+  /** Resolves to true when the caller is let in, to false when `signal` aborts first. After true, call `release`. */
   acquire(signal: AbortSignal): boolean | Promise<boolean> {
     if (this.#free > 0) {
       this.#free--;

@@ -40,7 +40,7 @@ export interface StacosysOptions {
   readonly timeoutMs: number;
 }
 
-/** A counter has some 12 bytes; anything longer than this is none. */
+/** A count has about 12 bytes; a body longer than this is not read. */
 const MAX_BODY_BYTES = 64 * 1024;
 
 /** Every count fits into this. */
@@ -52,13 +52,13 @@ const MAX_AT_ONCE = 64;
 /** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
 
-/** Timers count in 32 bits; a longer one would fire at once. */
+/** The longest delay that `setTimeout` can take; a longer one fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What is asked directly, whatever proxy the environment names. Go leaves these out too. */
+/** Hosts that are never asked through a proxy, as with Go. */
 const LOOPBACK = "localhost,127.0.0.0/8,::1";
 
-/** Keeps a proxy that the environment names from standing between this machine and itself. Call it before any `fetch`. */
+/** Keeps requests to this machine off any proxy that the environment names. Call it before any `fetch`. */
 export function bypassProxy(): void {
   const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
   Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
@@ -80,7 +80,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
     const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
       if (!await semaphore.acquire(limit.signal)) {
-        return { outcome: "timeout", reason: `${MAX_AT_ONCE} other requests were not answered ${inTime}` };
+        return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
       }
       try {
         return await exchange(client, url, target, limit.signal);
@@ -144,7 +144,7 @@ async function readBody(response: Response): Promise<Answer> {
   } catch {
     // It is not UTF-8, and so no count.
   }
-  return { outcome: "body", reason: "a body that is no count", status };
+  return { outcome: "body", reason: "a body without a count", status };
 }
 
 /** The cause at the bottom says what happened; what wraps it says only that something did. */

@@ -7,7 +7,7 @@
 
 /** The target of an http or https URL. Slicing it off costs a tenth of what a `URL` object does. */
 export function targetOf(url: string): string {
-  // A host has one character at least, so that the search may begin behind the longer of the two.
+  // "https://" is the longer of the two, and a host has at least one character, so the search may begin there.
   return url.slice(url.indexOf("/", "https://".length));
 }
 

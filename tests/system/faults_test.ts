@@ -372,6 +372,7 @@ function serviceFor(
       cache,
       ask: createStacosys({ url: stacosys.url, timeoutMs }),
       outage: new Outage(() => {}, now),
+      staleIfErrorMs: staleMs,
       staleWhileRevalidateMs,
       now,
       monotonic: now,

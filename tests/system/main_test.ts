@@ -119,7 +119,7 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
       const address = `${hostname}:${other.addr.port}`;
       await withFile(`{"HostPort":"${address}","Stacosys":"http://h"}`, async (file) => {
         const why = "Address already in use (os error 98)";
-        const rest = "trying for 10 s, then ending with status 75";
+        const rest = "trying for 10 s, then exiting with status 75";
         const [time = "", ...words] = (await firstFault(["--config", file], command)).split(" ");
         assertMatch(time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
         assertEquals(words.join(" "), `warning cannot listen on ${address}: ${why}; ${rest}\n`);
