@@ -107,7 +107,7 @@ withOpenssl("a certificate that ends within two weeks is a warning, and served",
   await using program = await startProgram({ Stacosys: stacosys.url, TlsCertFile: cert, TlsKeyFile: key });
   await until(() => program.stderr().endsWith("\n"), "there is a warning");
   const file = `${program.folder}/config.json`;
-  assertEquals(program.stderr(), `warning: ${file}: TlsCertFile: ${cert} ends ${to.toISOString()}; renew it\n`);
+  assertEquals(program.stderr(), `warning: ${file}: TlsCertFile: ${cert} expires ${to.toISOString()}; renew it\n`);
   using client = await trusting(cert);
   assertEquals(brief(await count(program.url, client)), '200 {"count":7}');
   const { code, stderr } = await check(folder, { TlsCertFile: cert, TlsKeyFile: key });
@@ -128,7 +128,7 @@ refused("one that has ended", async (folder) => {
   const { cert, key } = await makeCertificate(folder, { from: inDays(-90), to });
   return {
     config: { TlsCertFile: cert, TlsKeyFile: key },
-    fault: `TlsCertFile: expected a certificate that is valid, got ${cert}, which ended ${to.toISOString()}`,
+    fault: `TlsCertFile: expected a certificate that is valid, got ${cert}, which expired ${to.toISOString()}`,
   };
 });
 
