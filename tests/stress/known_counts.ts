@@ -7,9 +7,11 @@
 import { connectMany, request } from "../system/connections.ts";
 import { memoryOf } from "../system/memory.ts";
 import type { Program } from "../system/program.ts";
-import { received } from "../system/reader.ts";
 import { hang, slowly } from "../stand_in.ts";
-import { type Figure, HOME, pause, setStage } from "./measure.ts";
+import { type Figure, HOME, pause, setStage, slowestAnswerDuring } from "./measure.ts";
+
+/** A count, fresh or stale. */
+const KNOWN = /^200 \{"count":7\}/;
 
 /** With a patience for each reader they waited 6 s here. */
 export async function knownInAFlood(): Promise<Figure[]> {
@@ -18,12 +20,12 @@ export async function knownInAFlood(): Promise<Figure[]> {
   stacosys.answer(slowly(90, 7));
   await using crowd = await connectMany(program, 3_000);
   let round = 0;
-  const slowest = await slowestKnownDuring(program, async () => {
+  const slowest = await slowestAnswerDuring(program, async () => {
     for (; round < 10; round++) {
       await crowd.send((member) => request(`/comments/count?url=/made-up/${round}/${member}/`));
       await pause(1_000);
     }
-  });
+  }, KNOWN);
   return [{ what: "a flood of 3,000 readers of made-up URLs, Stacosys takes 90 ms", seen: round, unit: "s" }, {
     what: "  slowest answer to a reader of a known count",
     seen: slowest,
@@ -36,11 +38,11 @@ export async function knownInAFlood(): Promise<Figure[]> {
 export async function knownInAHang(): Promise<Figure[]> {
   await using stage = await setStage({ TtlSeconds: 0.5 });
   const { program, stacosys } = stage;
-  const slowest = await slowestKnownDuring(program, async () => {
+  const slowest = await slowestAnswerDuring(program, async () => {
     await pause(1_000);
     stacosys.answer(hang);
     await pause(13_000);
-  });
+  }, KNOWN);
   return [{ what: "a hang: slowest answer to a reader of a known count", seen: slowest, unit: "ms", atMost: 2_000 }];
 }
 
@@ -59,24 +61,6 @@ export async function knownInAnOutage(): Promise<Figure[]> {
     { what: "an outage: time for a stale count, by that for a hit", seen: 100 * hits / stale, unit: "%", atMost: 200 },
     { what: "  memory after 8 s of it", seen: now - before, unit: "MB more", atMost: 20 },
   ];
-}
-
-/** How long the program takes at most for the count of the home page, known but mostly expired, in milliseconds. */
-async function slowestKnownDuring({ url }: Program, attack: () => Promise<void>): Promise<number> {
-  using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
-  let slowest = 0;
-  let over = false;
-  async function keepReading(): Promise<void> {
-    while (!over) {
-      const start = performance.now();
-      const { status } = await received(await fetch(url + HOME, { client }));
-      if (status !== 200) throw new Error(`expected the count of home, got status ${status}`);
-      slowest = Math.max(slowest, performance.now() - start);
-      await pause(5);
-    }
-  }
-  await Promise.all([attack().finally(() => over = true), keepReading()]);
-  return slowest;
 }
 
 /** How many requests for the count of the home page a second are answered on 50 connections. */
