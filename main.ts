@@ -8,7 +8,7 @@ import { createAdmin } from "./admin/admin.ts";
 import { Metrics } from "./admin/metrics.ts";
 import { Recent } from "./admin/recent.ts";
 import { createScript } from "./blog/script.ts";
-import { Cache, startSweeper } from "./cache.ts";
+import { startSweeper } from "./cache.ts";
 import project from "./deno.json" with { type: "json" };
 import { createProxy } from "./proxy.ts";
 import { parseCommandLine } from "./service/command_line.ts";
@@ -56,10 +56,10 @@ export async function main(args: readonly string[]): Promise<void> {
   const outage = new Outage(log);
   bypassProxy();
   const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
-  const { staleMs, staleWhileRevalidateMs, paths } = config;
-  const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
-  const counters = new Counters({ cache, ask, outage, staleIfErrorMs: staleMs, staleWhileRevalidateMs });
-  const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
+  const { paths } = config;
+  const counters = new Counters({ ...config, ask, outage });
+  const { cache } = counters;
+  const proxy = createProxy({ ...config, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
   const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
@@ -137,9 +137,9 @@ async function check(file: string, { snapshotFile, watchFile, tls }: Config): Pr
 
 /** Reports each answer of Stacosys to the metrics and to the log of outages. */
 function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
-  return async (target) => {
+  return async (target, urgent) => {
     const start = performance.now();
-    const answer = await ask(target);
+    const answer = await ask(target, urgent);
     const ms = performance.now() - start;
     metrics.answered(answer, ms / 1000);
     outage.answered(target, answer, ms);

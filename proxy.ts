@@ -5,16 +5,14 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { hitOf, lookUp, MAX_BATCH_LENGTH, MAX_URLS, type Page, parseBatch } from "./blog/batch.ts";
-import type { Cache, Entry } from "./cache.ts";
+import { lookUp, MAX_BATCH_LENGTH, MAX_URLS, type Page, parseBatch } from "./blog/batch.ts";
+import type { Entry } from "./cache.ts";
 import type { Counters, Lookup, Result } from "./upstream/counters.ts";
 import { pathOf, targetOf } from "./upstream/target.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {
-  /** Keeps the bodies of good answers, by target. */
-  readonly cache: Cache<string>;
-  readonly counters: Pick<Counters, "miss">;
+  readonly counters: Pick<Counters, "cache" | "miss" | "isKnown">;
   /** How many counts there were of each result. */
   readonly requests: Record<Result, number>;
   /** The paths that are counters. */
@@ -40,19 +38,19 @@ interface Variant {
 
 /** Returns the handler of the public port. */
 export function createProxy(options: ProxyOptions): (request: Request) => Response | Promise<Response> {
-  const { cache, requests, cacheControl = false, now = Date.now } = options;
+  const { counters: { cache }, requests, cacheControl = false, now = Date.now } = options;
   const variantFor = createVariants(options.corsOrigin);
-  const answers = new Answers(options, now);
+  const replies = new Replies(options, now);
 
   return function handle(request) {
-    if (request.method !== "GET") return answers.notServed("detail=not-a-get");
+    if (request.method !== "GET") return replies.notServed("detail=not-a-get");
     const target = targetOf(request.url);
     // Only counts are ever kept, so a hit need not look at the path.
     const entry = cache.get(target);
-    if (entry === undefined) return answers.miss(request, target, variantFor(request));
+    if (entry === undefined) return replies.miss(request, target, variantFor(request));
     requests.hit++;
     return cacheControl
-      ? answers.found("hit", entry, "hit", variantFor(request))
+      ? replies.found("hit", entry, "hit", variantFor(request))
       : variantFor(request).hit(entry.value);
   };
 }
@@ -61,7 +59,7 @@ export function createProxy(options: ProxyOptions): (request: Request) => Respon
 const HOST = /^[\w!$%&'()*+,.:;=~\[\]-]*$/;
 
 /** Builds the answers, but for the plain hit. */
-class Answers {
+class Replies {
   readonly #options: ProxyOptions;
   readonly #now: () => number;
   readonly #routes: ReadonlyMap<string, "count" | "batch" | "script">;
@@ -81,7 +79,7 @@ class Answers {
       case "count":
         return this.#badHost(request) ?? this.#count(target, variant);
       case "batch":
-        return this.#batch(request, target, variant);
+        return this.#badHost(request) ?? this.#batch(target, variant);
       case "script":
         return this.#options.script(request, variant.cors);
       default:
@@ -124,8 +122,8 @@ class Answers {
     return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
   }
 
-  #batch(request: Request, target: string, variant: Variant): Response | Promise<Response> {
-    const { requests, cache, counters } = this.#options;
+  #batch(target: string, variant: Variant): Response | Promise<Response> {
+    const { requests, counters } = this.#options;
     const batch = parseBatch(target);
     const { urls, targets } = batch;
     if (urls.length === 0 || urls.length > MAX_URLS) {
@@ -138,11 +136,7 @@ class Answers {
       requests.rejected++;
       return tooLong(variant);
     }
-    const hit = hitOf(batch, cache);
-    if (hit !== undefined) return this.#page(hit, variant);
-    const refused = this.#badHost(request);
-    if (refused !== undefined) return refused;
-    const page = lookUp(batch, cache, counters);
+    const page = lookUp(batch, counters);
     return page instanceof Promise ? page.then((page) => this.#page(page, variant)) : this.#page(page, variant);
   }
 

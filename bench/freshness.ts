@@ -5,7 +5,6 @@
  * @module
  */
 
-import { Cache } from "../cache.ts";
 import { Counters } from "../upstream/counters.ts";
 import { Outage } from "../upstream/outage.ts";
 import { number, type Options, type PeerName, type Report, targetOf } from "./part.ts";
@@ -124,13 +123,13 @@ function expiring(ask: AskStacosys, now: () => number, ttlSeconds: number): Betw
 
 /** This program, without HTTP. */
 function ours(ask: AskStacosys, now: () => number, ttlSeconds: number): Between & { readonly purge: () => void } {
-  const cache = new Cache<string>({ ttlMs: ttlSeconds * SECOND_MS, staleMs: DAY_MS, maxEntries: 10_000, now });
   const counters = new Counters({
-    cache,
     ask: (target) => Promise.resolve({ outcome: "ok", body: `{"count":${ask(target)}}\n` }),
     outage: new Outage(() => {}, now),
-    staleIfErrorMs: Infinity,
+    ttlMs: ttlSeconds * SECOND_MS,
+    staleIfErrorMs: DAY_MS,
     staleWhileRevalidateMs: 0,
+    maxEntries: 10_000,
     now,
     monotonic: now,
     // Stacosys answers at once.
@@ -138,7 +137,7 @@ function ours(ask: AskStacosys, now: () => number, ttlSeconds: number): Between 
   });
   return {
     async read(target) {
-      const entry = cache.get(target) ?? (await counters.miss(target)).entry;
+      const entry = counters.cache.get(target) ?? (await counters.miss(target)).entry;
       if (entry === undefined) throw new Error(`expected a count of ${target}, got none`);
       return Number(JSON.parse(entry.value).count);
     },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Cache, Entry } from "../cache.ts";
+import type { Entry } from "../cache.ts";
 import { countOf } from "../upstream/count.ts";
 import type { Counters, Result } from "../upstream/counters.ts";
 import { pathOf } from "../upstream/target.ts";
@@ -75,26 +75,20 @@ function decode(text: string): string {
   return new URLSearchParams(`url=${text}`).get("url") ?? text;
 }
 
-/** The page of a batch whose counts are all fresh; undefined if one is not. */
-export function hitOf({ urls, targets }: Batch, cache: Pick<Cache<string>, "get">): Page | undefined {
-  const hits: Found[] = [];
-  for (const target of targets) {
-    const entry = cache.get(target);
-    if (entry === undefined) return undefined;
-    hits.push({ result: "hit", entry });
-  }
-  return assemble(urls, hits);
-}
-
-/** Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. */
+/**
+ * Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. Where one of them
+ * is known, none is waited for longer than for a known one.
+ */
 export function lookUp(
   { urls, targets }: Batch,
-  cache: Pick<Cache<string>, "get">,
-  counters: Pick<Counters, "miss">,
+  counters: Pick<Counters, "cache" | "miss" | "isKnown">,
 ): Page | Promise<Page> {
+  let isOneKnown: boolean | undefined;
   const found = targets.map((target): Found | Promise<Found> => {
-    const entry = cache.get(target);
-    return entry === undefined ? counters.miss(target) : { result: "hit", entry };
+    const entry = counters.cache.get(target);
+    if (entry !== undefined) return { result: "hit", entry };
+    isOneKnown ??= targets.some((each) => counters.isKnown(each));
+    return counters.miss(target, isOneKnown);
   });
   return found.every(isThere) ? assemble(urls, found) : Promise.all(found).then((all) => assemble(urls, all));
 }

@@ -22,7 +22,7 @@ export interface Config {
   /** How long a counter is fresh, in milliseconds. */
   readonly ttlMs: number;
   /** How long an expired counter is kept in case Stacosys fails, in milliseconds. */
-  readonly staleMs: number;
+  readonly staleIfErrorMs: number;
   /** How long an expired counter is served while it is fetched anew, in milliseconds. */
   readonly staleWhileRevalidateMs: number;
   /** How much time lies between two sweeps, in milliseconds. */
@@ -115,7 +115,7 @@ export function parseConfig(text: string, file: string): Reading {
     corsOrigin: optional("CorsOrigin", checks.corsOrigin, undefined),
     paths: optional("Paths", checks.paths, ["/comments/count", "/api/comments/count"]),
     ttlMs: optional("TtlSeconds", checks.duration, 300_000),
-    staleMs: optional("StaleIfErrorSeconds", checks.durationOrNone, 86_400_000),
+    staleIfErrorMs: optional("StaleIfErrorSeconds", checks.durationOrNone, 86_400_000),
     staleWhileRevalidateMs: optional("StaleWhileRevalidateSeconds", checks.durationOrNone, 0),
     sweepMs: optional("SweepSeconds", checks.duration, 600_000),
     timeoutMs: optional("TimeoutSeconds", checks.duration, 10_000),

@@ -29,7 +29,7 @@ Deno.test("the Go program's configuration is all that is needed; the rest has de
     corsOrigin: "https://blog.example.org",
     paths: ["/comments/count", "/api/comments/count"],
     ttlMs: 300_000,
-    staleMs: 86_400_000,
+    staleIfErrorMs: 86_400_000,
     staleWhileRevalidateMs: 0,
     sweepMs: 600_000,
     timeoutMs: 10_000,

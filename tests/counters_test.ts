@@ -1,62 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { Cache } from "../cache.ts";
-import { Counters, type Lookup } from "../upstream/counters.ts";
-import { Outage } from "../upstream/outage.ts";
+import { A, BAD, brief, GOOD, startCounters } from "./counters.ts";
 import type { Answer } from "../upstream/stacosys.ts";
-
-const A = "/comments/count?token=T&url=/a/";
-const GOOD: Answer = { outcome: "ok", body: "7" };
-const BAD: Answer = { outcome: "status", reason: "status 500", status: 500 };
-
-/** Counters whose clocks stand at 0, and a Stacosys that answers when a test says so. */
-function startCounters({ staleIfErrorMs = 60_000, staleWhileRevalidateMs = 0 } = {}) {
-  const clock = { now: 0, monotonic: 0 };
-  const now = () => clock.now;
-  const asked: { target: string; answer: (answer: Answer) => void }[] = [];
-  const cache = new Cache<string>({ ttlMs: 10_000, staleMs: 60_000, maxEntries: 100, now });
-  const outage = new Outage(() => {}, () => clock.monotonic);
-  const sleepers = new Set<{ until: number; wake: (value: undefined) => void }>();
-  const counters = new Counters({
-    cache,
-    ask: (target) => new Promise((answer) => asked.push({ target, answer })),
-    outage,
-    staleIfErrorMs,
-    staleWhileRevalidateMs,
-    now,
-    monotonic: () => clock.monotonic,
-    sleep: (ms) => new Promise((wake) => sleepers.add({ until: clock.monotonic + ms, wake })),
-  });
-  return {
-    asked,
-    cache,
-    counters,
-    outage,
-    sleepers,
-    /** Lets time pass on both clocks. */
-    pass(ms: number): void {
-      clock.now += ms;
-      clock.monotonic += ms;
-      for (const { until, wake } of sleepers) if (until <= clock.monotonic) wake(undefined);
-    },
-    setClock(to: number): void {
-      clock.now = to;
-    },
-    /** What a reader gets, if Stacosys answers so should it be asked for him. */
-    async read(answer: Answer, target = A): Promise<string> {
-      const before = asked.length;
-      const lookup = counters.miss(target);
-      if (asked.length > before) asked.at(-1)?.answer(answer);
-      return brief(await lookup);
-    },
-  };
-}
-
-/** A lookup in a few words. */
-function brief({ result, entry, forward, detail }: Lookup): string {
-  const { why, status, collapsed } = forward ?? {};
-  const words = [result, entry?.value, why, status, collapsed === true ? "collapsed" : undefined, detail];
-  return words.filter((word) => word !== undefined).join(" ");
-}
 
 Deno.test("a miss is one request to Stacosys, and its answer is kept", async () => {
   const { asked, cache, read } = startCounters();
@@ -204,29 +148,52 @@ Deno.test("the second is counted from the start of the request, whoever it was s
   assertEquals(brief(await reader), "stale 7 stale collapsed slow");
 });
 
-Deno.test("without StaleIfErrorSeconds a stale count is served only while it is refetched", async () => {
+Deno.test("within StaleWhileRevalidateSeconds an expired count is served at once, also while Stacosys is down", async () => {
   const { asked, counters, pass, read } = startCounters({ staleIfErrorMs: 0, staleWhileRevalidateMs: 5_000 });
   await read(GOOD);
   pass(10_000);
-  assertEquals(brief(await counters.miss(A)), "stale 7 stale-while-revalidate");
-  asked[1]?.answer(BAD);
-  await new Promise((resolve) => setTimeout(resolve));
-  assertEquals(await read(BAD), "error breathing-space");
-  pass(5_000);
+  for (let reader = 0; reader < 10; reader++) {
+    const lookup = counters.miss(A);
+    assertEquals(lookup instanceof Promise ? "waits" : brief(lookup), "stale 7 stale-while-revalidate");
+    asked.at(-1)?.answer(BAD);
+    await new Promise((resolve) => setTimeout(resolve));
+    pass(500);
+  }
+  assertEquals(asked.length, 6);
   assertEquals(await read(BAD), "error uri-miss 500");
 });
 
-Deno.test("who waits for a hung request gets the count that came after a purge", async () => {
+for (const [known, name] of [[false, "a count never seen"], [true, "a known count"]] as const) {
+  Deno.test(`who waits for a hung request for ${name} gets what came after a purge, as soon as it is there`, async () => {
+    const { asked, cache, counters, pass } = startCounters();
+    if (known) cache.set(A, "7");
+    pass(10_000);
+    const first = counters.miss(A);
+    counters.purge();
+    const second = counters.miss(A);
+    counters.purge("/a/");
+    const third = counters.miss(A);
+    assertEquals(asked.length, 3);
+    asked[2]?.answer({ outcome: "ok", body: "8" });
+    const counts = (await Promise.all([first, second, third])).map(({ entry }) => entry?.value);
+    assertEquals(counts, ["8", "8", "8"]);
+    // What comes after all from before the purge is old.
+    asked[0]?.answer(GOOD);
+    asked[1]?.answer(GOOD);
+    await new Promise((resolve) => setTimeout(resolve));
+    assertEquals(cache.get(A)?.value, "8");
+  });
+}
+
+Deno.test("a failure after a purge leaves who came before it waiting, until a later request is answered", async () => {
   const { asked, counters, pass, read } = startCounters();
-  await read(GOOD);
-  pass(10_000);
-  const waiting = counters.miss(A);
+  const first = counters.miss(A);
   counters.purge();
-  const after = counters.miss(A);
-  asked[2]?.answer({ outcome: "ok", body: "8" });
-  assertEquals(brief(await after), "miss 8 stale 200");
+  assertEquals(await read(BAD), "error uri-miss 500");
   pass(1_000);
-  assertEquals((await waiting).entry?.value, "8");
+  assertEquals(await read(GOOD), "miss 7 uri-miss 200");
+  assertEquals(brief(await first), "miss 7 uri-miss 200");
+  assertEquals(asked.length, 3);
 });
 
 Deno.test("who asks for a count never seen waits as long as Stacosys may take", async () => {
@@ -238,26 +205,55 @@ Deno.test("who asks for a count never seen waits as long as Stacosys may take", 
   assertEquals(asked.length, 1);
 });
 
-Deno.test("when 5,000 counts are waited for, another one is not, until one has come", async () => {
-  const { asked, cache, counters, pass } = startCounters();
-  cache.set("/known", "7");
-  pass(10_000);
-  const waiting = Array.from({ length: 5_000 }, (_, i) => counters.miss(`${A}${i}`));
+Deno.test("when 4,000 counts never seen are waited for, another one is not, until one has come", async () => {
+  const { asked, counters } = startCounters();
+  const waiting = Array.from({ length: 4_000 }, (_, i) => counters.miss(`${A}${i}`));
   assertEquals((await counters.miss(A)).result, "error");
-  assertEquals(brief(await counters.miss("/known")), "stale 7 stale-if-error");
-  assertEquals(asked.length, 5_000);
+  assertEquals(asked.length, 4_000);
 
   const another = counters.miss(`${A}0`);
   asked[0]?.answer(GOOD);
   assertEquals([(await waiting[0])?.entry?.value, (await another).entry?.value], ["7", "7"]);
   counters.miss(A);
-  assertEquals(asked.length, 5_001);
+  assertEquals(asked.length, 4_001);
+});
+
+Deno.test("a flood of counts never seen leaves 1,000 requests for known ones", async () => {
+  const { asked, cache, counters, pass } = startCounters({ maxEntries: 2_000 });
+  for (let i = 0; i < 1_001; i++) cache.set(`/known/${i}`, "7");
+  pass(10_000);
+  for (let i = 0; i < 5_000; i++) counters.miss(`${A}${i}`);
+  for (let i = 0; i < 1_000; i++) counters.miss(`/known/${i}`);
+  assertEquals(asked.length, 5_000);
+  assertEquals(brief(await counters.miss("/known/1000")), "stale 7 stale-if-error");
+});
+
+Deno.test("what a purge has forgotten counts as open, and as old as it is, until it ends", async () => {
+  const { asked, counters, pass } = startCounters();
+  for (let purges = 0; purges < 4; purges++) {
+    for (let i = 0; i < 1_500; i++) counters.miss(`${A}${i}`);
+    pass(1_000);
+    counters.purge(purges === 0 ? "/a/" : undefined);
+  }
+  assertEquals([asked.length, counters.oldestRequestMs], [4_000, 4_000]);
+  for (const { answer } of asked) answer(BAD);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(counters.oldestRequestMs, 0);
+});
+
+Deno.test("who asks for a known count is before those who ask for one never seen", () => {
+  const { asked, cache, counters, pass } = startCounters();
+  cache.set("/known", "7");
+  pass(10_000);
+  counters.miss(A);
+  counters.miss("/known");
+  assertEquals(asked.map(({ target, urgent }) => [target, urgent]), [[A, false], ["/known", true]]);
 });
 
 Deno.test("a target longer than 8 KiB is rejected, and Stacosys is not asked", async () => {
   const { asked, counters } = startCounters();
   const longest = A + "x".repeat(8192 - A.length);
-  assertEquals(await counters.miss(`${longest}x`), { result: "rejected", detail: "too-long" });
+  assertEquals(await counters.miss(`${longest}x`), { result: "rejected" });
   assertEquals(asked.length, 0);
   counters.miss(longest);
   assertEquals(asked.length, 1);
@@ -296,22 +292,25 @@ Deno.test("what is purged when it has expired already is not served while it is 
   }
 });
 
-Deno.test("a count that was asked for before a purge reaches those who wait, but is not kept", async () => {
-  const { asked, cache, counters } = startCounters();
+Deno.test("a count that was asked for before a purge reaches those who wait, and is kept as a stale one", async () => {
+  const { asked, cache, counters, read } = startCounters();
   const before = counters.miss(A);
-  const other = counters.miss("/comments/count?url=/b/");
-  assertEquals(counters.purge("/a/"), 0);
+  counters.purge("/a/");
+  asked[0]?.answer(GOOD);
+  assertEquals([brief(await before), (await before).entry?.purged], ["miss 7 uri-miss 200", true]);
+  assertEquals([cache.get(A), cache.getStale(A)?.value], [undefined, "7"]);
+  assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
+});
+
+Deno.test("who came after a purge, and gets no answer, gets the count that was asked for before it", async () => {
+  const { asked, counters } = startCounters();
+  const before = counters.miss(A);
+  counters.purge();
   const after = counters.miss(A);
-  assertEquals(asked.length, 3);
-  asked[0]?.answer({ outcome: "ok", body: "7" });
-  assertEquals((await before).entry, { value: "7", expiresAt: 0, purged: true });
-  asked[1]?.answer(GOOD);
-  await other;
-  assertEquals(cache.size, 1);
-  assertEquals(cache.get(A), undefined);
-  asked[2]?.answer({ outcome: "ok", body: "8" });
-  assertEquals((await after).entry?.value, "8");
-  assertEquals(cache.get(A)?.value, "8");
+  asked[0]?.answer(GOOD);
+  assertEquals(brief(await before), "miss 7 uri-miss 200");
+  asked[1]?.answer(BAD);
+  assertEquals(brief(await after), "stale 7 uri-miss 500 stale-if-error");
 });
 
 Deno.test("a failure from before a purge does not keep anybody from the request after it", async () => {

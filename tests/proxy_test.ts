@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { Cache } from "../cache.ts";
 import { Counters } from "../upstream/counters.ts";
 import { Metrics } from "../admin/metrics.ts";
 import { Outage } from "../upstream/outage.ts";
@@ -14,17 +13,25 @@ async function serve(options: Partial<ProxyOptions> = {}) {
   const clock = { now: 0 };
   const now = () => clock.now;
   const asked: string[] = [];
-  const cache = new Cache<string>({ ttlMs: 300_000, staleMs: 300_000, maxEntries: 2_000, now });
   const outage = new Outage(() => {});
   function ask(target: string): Promise<Answer> {
     asked.push(target);
     const bad: Answer = { outcome: "status", reason: "status 500", status: 500 };
     return Promise.resolve(target.includes("bad") ? bad : { outcome: "ok", body: '{"count":7}\n' });
   }
-  const counters = new Counters({ cache, ask, outage, staleIfErrorMs: Infinity, staleWhileRevalidateMs: 0, now });
+  const counters = new Counters({
+    ask,
+    outage,
+    ttlMs: 300_000,
+    staleIfErrorMs: 300_000,
+    staleWhileRevalidateMs: 0,
+    maxEntries: 2_000,
+    now,
+  });
+  const { cache } = counters;
   const { requests } = new Metrics();
   const script = await createScript();
-  const handler = createProxy({ cache, counters, requests, paths: ["/comments/count"], script, now, ...options });
+  const handler = createProxy({ counters, requests, paths: ["/comments/count"], script, now, ...options });
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
   async function get(path: string, init: RequestInit = {}) {
     const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`, init);

@@ -10,7 +10,7 @@ import { createAdmin } from "../admin/admin.ts";
 import { Metrics } from "../admin/metrics.ts";
 import { Recent } from "../admin/recent.ts";
 import { createScript } from "../blog/script.ts";
-import { Cache } from "../cache.ts";
+import type { Cache } from "../cache.ts";
 import { createProxy } from "../proxy.ts";
 import type { Watched } from "../service/watch.ts";
 import { Counters } from "../upstream/counters.ts";
@@ -60,7 +60,6 @@ export async function startService(
   const stacosys: Service["stacosys"] = { answer: GOOD, seconds: 0 };
   const clock = { now: Date.UTC(2026, 0, 1) };
   const now = () => clock.now;
-  const cache = new Cache<string>({ ttlMs: 60_000, staleMs: 600_000, maxEntries, now });
   const metrics = new Metrics();
   const outage = new Outage(() => {}, now);
   async function ask(target: string): Promise<Answer> {
@@ -70,16 +69,18 @@ export async function startService(
     return answer;
   }
   const counters = new Counters({
-    cache,
     ask,
     outage,
-    staleIfErrorMs: Infinity,
+    ttlMs: 60_000,
+    staleIfErrorMs: 600_000,
     staleWhileRevalidateMs,
+    maxEntries,
     now,
     monotonic: now,
   });
+  const { cache } = counters;
   const { requests } = metrics;
-  const proxy = createProxy({ cache, counters, requests, paths: ["/comments/count"], script: await createScript() });
+  const proxy = createProxy({ counters, requests, paths: ["/comments/count"], script: await createScript() });
   const recent = new Recent({ cache, metrics, outage }, now);
   const readers = { waiting: 0 };
   const admin = createAdmin({ cache, maxEntries, counters, metrics, outage, recent, readers, watch, monotonic: now });

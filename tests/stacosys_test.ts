@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { createStacosys } from "../upstream/stacosys.ts";
 import * as stand from "./stand_in.ts";
 import { until } from "./until.ts";
@@ -121,6 +121,26 @@ Deno.test("64 requests go to Stacosys at a time; the others wait for their turn,
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(`/comments/count?url=/${i}/`)));
   assertEquals(answers.filter(({ outcome }) => outcome === "ok").length, 200);
   assertEquals(stacosys.mostOpen, 64);
+});
+
+Deno.test("an urgent request is the next to have a turn, however many others wait", async () => {
+  await using stacosys = await stand.startStandIn();
+  const gate = Promise.withResolvers<void>();
+  stacosys.answer(async (exchange) => {
+    await gate.promise;
+    await stand.count(7)(exchange);
+  });
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
+  const others = Array.from({ length: 200 }, (_, i) => ask(`/comments/count?url=/${i}/`));
+  const urgent = [ask("/comments/count?url=/first/", true), ask("/comments/count?url=/second/", true)];
+  await until(() => stacosys.requests.length === 64, "all turns are taken");
+  gate.resolve();
+  await Promise.all([...others, ...urgent]);
+  const order = stacosys.requests.map(({ target }) => target);
+  for (const url of ["/first/", "/second/"]) {
+    // They are sent on connections of their own, of which one may overtake another.
+    assert(order.indexOf(`/comments/count?url=${url}`) < 2 * 64, `${url} is among the next to have a turn`);
+  }
 });
 
 Deno.test("who waits for a turn waits no longer than the time limit, and then takes none", async () => {

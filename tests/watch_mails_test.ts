@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { Cache } from "../cache.ts";
 import { Watch } from "../service/watch.ts";
 import { Counters } from "../upstream/counters.ts";
 import type { Answer } from "../upstream/stacosys.ts";
@@ -68,18 +67,19 @@ Deno.test("a comment is one mail of Stacosys 3 and two requests for each count, 
   const clock = { ms: 0 };
   const now = () => clock.ms;
   const stacosys = new StacosysThree(`${folder.path}/db.sqlite`);
-  const cache = new Cache<string>({ ttlMs: HOUR_MS, staleMs: HOUR_MS, maxEntries: 100, now });
   const sleepers = new Set<{ at: number; wake: (value: undefined) => void }>();
   const counters = new Counters({
-    cache,
     ask: stacosys.ask,
     outage: { countServed: () => {} },
-    staleIfErrorMs: Infinity,
+    ttlMs: HOUR_MS,
+    staleIfErrorMs: HOUR_MS,
     staleWhileRevalidateMs: 0,
+    maxEntries: 100,
     now,
     monotonic: now,
     sleep: (ms) => new Promise((wake) => sleepers.add({ at: clock.ms + ms, wake })),
   });
+  const { cache } = counters;
   const watch = new Watch(stacosys.file, () => counters.purge(), () => {}, now);
   await watch.start();
   const targets = Array.from({ length: 10 }, (_, i) => `/api/comments/count?url=/${i}/`);

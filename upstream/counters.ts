@@ -1,25 +1,28 @@
 /**
- * What happens when a count is not in the cache, or no longer fresh: one request to Stacosys however many readers
- * wait (single-flight), and the last good count if that request fails or is slow.
+ * What a reader gets where the cache has no fresh count: the answer to a request that all readers share, or the last good
+ * count if that request fails or is slow.
  *
  * @module
  */
 
 import { Cache, type Entry } from "../cache.ts";
+import { InFlight, type Shared } from "./in_flight.ts";
 import type { Outage } from "./outage.ts";
 import type { Ask, Bad } from "./stacosys.ts";
 import { articleOf } from "./target.ts";
 
 /** What the counters work with. All times are in milliseconds. */
 export interface CountersOptions {
-  /** Keeps the bodies of good answers, by target. */
-  readonly cache: Cache<string>;
   readonly ask: Ask;
   readonly outage: Pick<Outage, "countServed">;
+  /** How long a count is fresh. */
+  readonly ttlMs: number;
   /** How long an expired count is served if Stacosys fails or is slow. */
   readonly staleIfErrorMs: number;
   /** How long an expired count is served while it is refetched. */
   readonly staleWhileRevalidateMs: number;
+  /** How many counts are kept at most. */
+  readonly maxEntries: number;
   /** The cache's clock; `Date.now` by default. */
   readonly now?: () => number;
   /** A monotonic clock; `performance.now` by default. */
@@ -38,8 +41,8 @@ export interface Lookup {
   readonly entry?: Entry<string> | undefined;
   /** The request to Stacosys that the reader waited for, if he waited for one. */
   readonly forward?: Forward;
-  /** Why he got a stale count, or none without a request to Stacosys. */
-  readonly detail?: "stale-while-revalidate" | "stale-if-error" | "slow" | "breathing-space" | "too-long";
+  /** Why he got a stale count, or none that he waited for to the end. */
+  readonly detail?: "stale-while-revalidate" | "stale-if-error" | "slow" | "breathing-space";
 }
 
 /** A request to Stacosys that a reader waited for. */
@@ -52,15 +55,21 @@ export interface Forward {
   readonly collapsed: boolean;
 }
 
+/** What a request to Stacosys came to. */
+type Fetched = Bad | { readonly outcome: "ok"; readonly entry: Entry<string> };
+
 /** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
 const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
- * How many requests to Stacosys there may be, most of them waiting for the semaphore, and how many failures are remembered.
+ * How many requests to Stacosys may be open, most of them waiting for the semaphore, and how many failures are remembered.
  * Flask answers about 700 a second, so more would wait in vain. Without this limit 1,000 readers with 100 made-up counts
  * each took 480 MB.
  */
-const MAX_IN_FLIGHT = 5_000;
+const MAX_OPEN = 5_000;
+
+/** How many of them are only for counts that are known, so that a flood of made-up ones cannot keep those from being fetched. */
+const RESERVED = 1_000;
 
 /** Backoff: Stacosys is not asked again for a count within this time after it failed to give it. */
 const BREATHING_SPACE_MS = 1_000;
@@ -68,17 +77,10 @@ const BREATHING_SPACE_MS = 1_000;
 /** Readers with a known count wait at most this long for a fresh one, counted from the start of the shared request. */
 const PATIENCE_MS = 1_000;
 
-/** A request to Stacosys that all readers of a count share. */
-interface Request {
-  readonly sentAt: number;
-  readonly answer: Promise<Entry<string> | Bad>;
-  /** The answer, or undefined after `PATIENCE_MS`, for readers with a known count. They share one timer. */
-  answerInTime?: Promise<Entry<string> | Bad | undefined>;
-}
-
 /** Fetches the counts that are not in the cache or no longer fresh, each once however many readers wait. */
 export class Counters {
-  readonly #cache: Cache<string>;
+  /** The bodies of good answers, by target. */
+  readonly cache: Cache<string>;
   readonly #ask: Ask;
   readonly #outage: Pick<Outage, "countServed">;
   readonly #staleIfErrorMs: number;
@@ -86,14 +88,16 @@ export class Counters {
   readonly #now: () => number;
   readonly #monotonic: () => number;
   readonly #sleep: (ms: number) => Promise<undefined>;
-  readonly #inFlight = new Map<string, Request>();
+  readonly #inFlight: InFlight<Fetched>;
+  /** The answer to a shared request, or undefined after `PATIENCE_MS`. Its readers share one timer. */
+  readonly #inTime = new WeakMap<Shared<Fetched>, Promise<Fetched | undefined>>();
   /** What Stacosys failed to give a moment ago. */
   readonly #failures: Cache<true>;
 
   constructor(options: CountersOptions) {
-    const { cache, ask, outage, staleIfErrorMs, staleWhileRevalidateMs } = options;
+    const { ask, outage, ttlMs, staleIfErrorMs, staleWhileRevalidateMs, maxEntries } = options;
     const { now = Date.now, monotonic = () => performance.now(), sleep = sleepByTimer } = options;
-    this.#cache = cache;
+    this.cache = new Cache({ ttlMs, staleMs: Math.max(staleIfErrorMs, staleWhileRevalidateMs), maxEntries, now });
     this.#ask = ask;
     this.#outage = outage;
     this.#staleIfErrorMs = staleIfErrorMs;
@@ -101,30 +105,40 @@ export class Counters {
     this.#now = now;
     this.#monotonic = monotonic;
     this.#sleep = sleep;
-    this.#failures = new Cache({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_IN_FLIGHT, now: monotonic });
+    this.#inFlight = new InFlight(monotonic);
+    this.#failures = new Cache({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_OPEN, now: monotonic });
   }
 
   /** How old the oldest unanswered request to Stacosys is, in milliseconds; 0 if there is none. */
   get oldestRequestMs(): number {
-    const [oldest] = this.#inFlight.values();
-    return oldest === undefined ? 0 : this.#monotonic() - oldest.sentAt;
+    return this.#inFlight.oldestMs;
   }
 
-  /** Gets the count of `target` where the cache has no fresh one: at once if nobody has to wait. Never rejects. */
-  miss(target: string): Lookup | Promise<Lookup> {
-    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected", detail: "too-long" };
-    const stale = this.#cache.getStale(target);
-    const known = this.#overdueMs(stale) < this.#staleIfErrorMs ? stale : undefined;
-    const shared = this.#inFlight.get(target);
-    if (shared === undefined && !this.#mayAsk(target)) {
+  /** Whether there is a count of `target`, fresh or stale, that a reader can be given at once. */
+  isKnown(target: string): boolean {
+    const kept = this.cache.getStale(target);
+    return this.#servable(kept) !== undefined || this.#mayRevalidate(kept);
+  }
+
+  /**
+   * Gets the count of `target` where the cache has no fresh one: at once if nobody has to wait. Never rejects.
+   *
+   * @param hurried whether the reader has other counts to show, so that he waits no longer than for a known one.
+   */
+  miss(target: string, hurried = false): Lookup | Promise<Lookup> {
+    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected" };
+    const stale = this.cache.getStale(target);
+    const joined = this.#inFlight.join(target);
+    const request = joined ?? this.#send(target, stale !== undefined);
+    if (this.#mayRevalidate(stale)) return { result: "stale", entry: stale, detail: "stale-while-revalidate" };
+    const known = this.#servable(stale);
+    if (request === undefined) {
       return this.#failed(known, { detail: known === undefined ? "breathing-space" : "stale-if-error" });
     }
-    const request = shared ?? this.#send(target);
-    const collapsed = shared !== undefined;
-    if (this.#mayRevalidate(stale)) return { result: "stale", entry: stale, detail: "stale-while-revalidate" };
-    if (known === undefined) return this.#waitForUnknown(request, collapsed);
-    if (this.#monotonic() - request.sentAt >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
-    return this.#waitForKnown(target, known, request, collapsed);
+    const forward = { why: known === undefined ? "uri-miss" : "stale", collapsed: joined !== undefined } as const;
+    if (known === undefined && !hurried) return this.#wait(target, known, forward, request.answer);
+    if (this.#ageMs(request) >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
+    return this.#wait(target, known, forward, this.#answerInTime(request));
   }
 
   /**
@@ -134,21 +148,21 @@ export class Counters {
    * @returns how many entries that were, stale ones among them.
    */
   purge(url?: string): number {
+    const belongs = (target: string) => url === undefined || [url, null].includes(articleOf(target));
+    // What is under way may be the count from before.
+    this.#inFlight.forget(belongs);
     if (url === undefined) {
-      this.#inFlight.clear();
-      this.#cache.expireAll();
-      return this.#cache.size;
+      this.cache.expireAll();
+      return this.cache.size;
     }
-    const belongs = (target: string) => [url, null].includes(articleOf(target));
-    // What is under way may be the count from before. Those who wait get it, but it is not kept.
-    for (const target of this.#inFlight.keys()) if (belongs(target)) this.#inFlight.delete(target);
-    const targets = [...this.#cache.entries()].map(([target]) => target).filter(belongs);
-    for (const target of targets) this.#cache.expire(target);
+    const targets = [...this.cache.entries()].map(([target]) => target).filter(belongs);
+    for (const target of targets) this.cache.expire(target);
     return targets.length;
   }
 
-  #mayAsk(target: string): boolean {
-    return this.#inFlight.size < MAX_IN_FLIGHT && this.#failures.get(target) === undefined;
+  /** The count that a reader gets if Stacosys fails or is slow. */
+  #servable(stale: Entry<string> | undefined): Entry<string> | undefined {
+    return this.#overdueMs(stale) < this.#staleIfErrorMs ? stale : undefined;
   }
 
   /** A purge is a promise that the next reader gets the new count, so what was purged is not served while it comes. */
@@ -161,31 +175,32 @@ export class Counters {
     return this.#now() - (stale?.expiresAt ?? -Infinity);
   }
 
-  async #waitForUnknown(request: Request, collapsed: boolean): Promise<Lookup> {
-    return this.#answered(undefined, await request.answer, collapsed);
+  #ageMs({ sentAt }: Shared<Fetched>): number {
+    return this.#monotonic() - sentAt;
   }
 
-  async #waitForKnown(
+  #answerInTime(request: Shared<Fetched>): Promise<Fetched | undefined> {
+    return this.#inTime.getOrInsertComputed(
+      request,
+      () => Promise.race([request.answer, this.#sleep(PATIENCE_MS - this.#ageMs(request))]),
+    );
+  }
+
+  async #wait(
     target: string,
-    known: Entry<string>,
-    request: Request,
-    collapsed: boolean,
+    before: Entry<string> | undefined,
+    forward: Forward,
+    answer: Promise<Fetched | undefined>,
   ): Promise<Lookup> {
-    const leftMs = request.sentAt + PATIENCE_MS - this.#monotonic();
-    request.answerInTime ??= Promise.race([request.answer, this.#sleep(leftMs)]);
-    const answer = await request.answerInTime;
-    // After a purge another request may have been quicker.
-    const newer = this.#cache.get(target);
-    if (newer !== undefined) return this.#answered(known, newer, collapsed);
-    if (answer !== undefined) return this.#answered(known, answer, collapsed);
-    return this.#failed(known, { forward: { why: "stale", collapsed }, detail: "slow" });
-  }
-
-  #answered(known: Entry<string> | undefined, answer: Entry<string> | Bad, collapsed: boolean): Lookup {
-    const why = known === undefined ? "uri-miss" : "stale";
-    if ("value" in answer) return { result: "miss", entry: answer, forward: { why, status: 200, collapsed } };
-    const forward = { why, status: answer.status, collapsed } as const;
-    return this.#failed(known, known === undefined ? { forward } : { forward, detail: "stale-if-error" });
+    const fetched = await answer;
+    if (fetched?.outcome === "ok") {
+      return { result: "miss", entry: fetched.entry, forward: { ...forward, status: 200 } };
+    }
+    // A request from before a purge may have brought a count meanwhile.
+    const known = this.#servable(this.cache.getStale(target)) ?? before;
+    if (fetched === undefined) return this.#failed(known, { forward, detail: "slow" });
+    const tried = { ...forward, status: fetched.status };
+    return this.#failed(known, known === undefined ? { forward: tried } : { forward: tried, detail: "stale-if-error" });
   }
 
   /** The last good count, or none. */
@@ -195,20 +210,23 @@ export class Counters {
     return { result, entry: known, ...why };
   }
 
-  /** Asks Stacosys, on behalf of all who want `target` until it has answered. */
-  #send(target: string): Request {
-    const answer = this.#ask(target).then((answer) => {
-      const purged = this.#inFlight.get(target) !== request;
-      if (!purged) this.#inFlight.delete(target);
-      if (answer.outcome !== "ok") {
-        if (!purged) this.#failures.set(target, true);
-        return answer;
-      }
-      return purged ? { value: answer.body, expiresAt: this.#now(), purged } : this.#cache.set(target, answer.body);
+  /** Asks Stacosys, on behalf of all who want `target`, unless it has failed to give it a moment ago or too much is open. */
+  #send(target: string, isKept: boolean): Shared<Fetched> | undefined {
+    const room = isKept ? MAX_OPEN : MAX_OPEN - RESERVED;
+    if (this.#inFlight.size >= room || this.#failures.get(target) !== undefined) return undefined;
+    return this.#inFlight.start(target, async (request) => {
+      const answer = await this.#ask(target, isKept);
+      if (answer.outcome === "ok") return { outcome: "ok", entry: this.#keep(target, answer.body, request) };
+      if (request.state === "joinable") this.#failures.set(target, true);
+      return answer;
     });
-    const request: Request = { sentAt: this.#monotonic(), answer };
-    this.#inFlight.set(target, request);
-    return request;
+  }
+
+  /** Puts a count into the cache. One that was asked for before a purge is stale there, unless a newer one has come. */
+  #keep(target: string, body: string, { state }: Shared<Fetched>): Entry<string> {
+    if (state === "joinable") return this.cache.set(target, body);
+    const now = this.#now();
+    return state === "forgotten" ? this.cache.set(target, body, now) : { value: body, expiresAt: now, purged: true };
   }
 }
 

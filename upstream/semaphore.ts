@@ -4,42 +4,45 @@
  * @module
  */
 
-/** Lets up to `atOnce` callers in; the others wait, first come, first served. */
+/** Lets up to `atOnce` callers in. The others wait: the urgent ones before the rest, each kind first come, first served. */
 export class Semaphore {
   #free: number;
-  readonly #waiting = new Set<() => void>();
+  readonly #urgent = new Set<() => void>();
+  readonly #rest = new Set<() => void>();
 
   constructor(atOnce: number) {
     this.#free = atOnce;
   }
 
   /** Resolves to true when the caller is let in, to false when `signal` aborts first. After true, call `release`. */
-  acquire(signal: AbortSignal): boolean | Promise<boolean> {
+  acquire(signal: AbortSignal, urgent: boolean): boolean | Promise<boolean> {
     if (this.#free > 0) {
       this.#free--;
       return true;
     }
+    const queue = urgent ? this.#urgent : this.#rest;
     return new Promise((resolve) => {
       const enter = () => {
         signal.removeEventListener("abort", giveUp);
         resolve(true);
       };
       const giveUp = () => {
-        this.#waiting.delete(enter);
+        queue.delete(enter);
         resolve(false);
       };
-      this.#waiting.add(enter);
+      queue.add(enter);
       signal.addEventListener("abort", giveUp);
     });
   }
 
   /** Lets the next one in. */
   release(): void {
-    const [next] = this.#waiting;
+    const queue = this.#urgent.size > 0 ? this.#urgent : this.#rest;
+    const [next] = queue;
     if (next === undefined) {
       this.#free++;
     } else {
-      this.#waiting.delete(next);
+      queue.delete(next);
       next();
     }
   }

@@ -29,8 +29,8 @@ export interface Bad {
 /** How a request to Stacosys ended. */
 export type Outcome = Answer["outcome"];
 
-/** Asks Stacosys for a target. Never rejects. */
-export type Ask = (target: string) => Promise<Answer>;
+/** Asks Stacosys for a target, an urgent one before others that wait for a slot. Never rejects. */
+export type Ask = (target: string, urgent?: boolean) => Promise<Answer>;
 
 /** How Stacosys is asked. */
 export interface StacosysOptions {
@@ -75,11 +75,11 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
 
-  return async function ask(target) {
+  return async function ask(target, urgent = false) {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
-      if (!await semaphore.acquire(limit.signal)) {
+      if (!await semaphore.acquire(limit.signal, urgent)) {
         return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
       }
       try {

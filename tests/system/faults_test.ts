@@ -14,7 +14,6 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { Cache } from "../../cache.ts";
 import { Counters } from "../../upstream/counters.ts";
 import { Metrics } from "../../admin/metrics.ts";
 import { Outage } from "../../upstream/outage.ts";
@@ -245,7 +244,7 @@ Deno.test("while Stacosys hangs known counts stay, others are a 404 after the ti
 
 Deno.test("a known count outlives its time to live by as long as it may be stale, then it is a 404", async () => {
   await using stacosys = await stand.startStandIn();
-  const { get, clock } = serviceFor(stacosys, { ttlMs: 1_000, staleMs: 60_000 });
+  const { get, clock } = serviceFor(stacosys, { ttlMs: 1_000, staleIfErrorMs: 60_000 });
   await get("/a/");
   stacosys.answer(stand.html);
   clock.ms = 60_999;
@@ -361,19 +360,18 @@ Deno.test({
 /** The program's parts put together as main.ts does it, but for the process, and with a clock that stands still. */
 function serviceFor(
   stacosys: stand.StandIn,
-  { ttlMs = 300_000, staleMs = 86_400_000, staleWhileRevalidateMs = 0, timeoutMs = 10_000 } = {},
+  { ttlMs = 300_000, staleIfErrorMs = 86_400_000, staleWhileRevalidateMs = 0, timeoutMs = 10_000 } = {},
 ) {
   const clock = { ms: 0 };
   const now = () => clock.ms;
-  const cache = new Cache<string>({ ttlMs, staleMs, maxEntries: 1_000, now });
   const proxy = createProxy({
-    cache,
     counters: new Counters({
-      cache,
       ask: createStacosys({ url: stacosys.url, timeoutMs }),
       outage: new Outage(() => {}, now),
-      staleIfErrorMs: staleMs,
+      ttlMs,
+      staleIfErrorMs,
       staleWhileRevalidateMs,
+      maxEntries: 1_000,
       now,
       monotonic: now,
     }),
