@@ -12,7 +12,7 @@ import { pathOf, targetOf } from "./upstream/target.ts";
 
 /** What the proxy works with. */
 export interface ProxyOptions {
-  readonly counters: Pick<Counters, "cache" | "miss" | "isKnown">;
+  readonly counters: Pick<Counters, "cache" | "miss" | "known">;
   /** How many counts there were of each result. */
   readonly requests: Record<Result, number>;
   /** The paths that are counters. */

@@ -81,16 +81,26 @@ function decode(text: string): string {
  */
 export function lookUp(
   { urls, targets }: Batch,
-  counters: Pick<Counters, "cache" | "miss" | "isKnown">,
+  counters: Pick<Counters, "cache" | "miss" | "known">,
 ): Page | Promise<Page> {
   let isOneKnown: boolean | undefined;
   const found = targets.map((target): Found | Promise<Found> => {
     const entry = counters.cache.get(target);
     if (entry !== undefined) return { result: "hit", entry };
-    isOneKnown ??= targets.some((each) => counters.isKnown(each));
+    isOneKnown ??= targets.some((each) => counters.known(each) !== undefined);
     return counters.miss(target, isOneKnown);
   });
-  return found.every(isThere) ? assemble(urls, found) : Promise.all(found).then((all) => assemble(urls, all));
+  if (found.every(isThere)) return assemble(urls, found);
+  return Promise.all(found).then((all) => assemble(urls, all.map((one, i) => latest(one, targets[i] ?? ""))));
+
+  /** While one count was waited for, another may have come after all. */
+  function latest(one: Found, target: string): Found {
+    if (one.result === "hit" || one.result === "miss") return one;
+    const entry = counters.cache.get(target);
+    if (entry !== undefined) return { result: "miss", entry };
+    const stale = one.entry ?? counters.known(target);
+    return stale === undefined ? one : { result: "stale", entry: stale };
+  }
 }
 
 interface Found {

@@ -62,13 +62,13 @@ type Fetched = Bad | { readonly outcome: "ok"; readonly entry: Entry<string> };
 const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
- * How many requests to Stacosys may be open, most of them waiting for the semaphore, and how many failures are remembered.
+ * How many requests to Stacosys may be open, most of them waiting for the semaphore, or have failed within the last second.
  * Flask answers about 700 a second, so more would wait in vain. Without this limit 1,000 readers with 100 made-up counts
  * each took 480 MB.
  */
 const MAX_OPEN = 5_000;
 
-/** How many of them are only for counts that are known, so that a flood of made-up ones cannot keep those from being fetched. */
+/** How many of them are only for counts that are kept: a flood of made-up ones must not keep those from being fetched. */
 const RESERVED = 1_000;
 
 /** Backoff: Stacosys is not asked again for a count within this time after it failed to give it. */
@@ -91,8 +91,8 @@ export class Counters {
   readonly #inFlight: InFlight<Fetched>;
   /** The answer to a shared request, or undefined after `PATIENCE_MS`. Its readers share one timer. */
   readonly #inTime = new WeakMap<Shared<Fetched>, Promise<Fetched | undefined>>();
-  /** What Stacosys failed to give a moment ago. */
-  readonly #failures: Cache<true>;
+  /** When Stacosys failed to give a count, the oldest first: what is in here is not asked for again. */
+  readonly #failedAt = new Map<string, number>();
 
   constructor(options: CountersOptions) {
     const { ask, outage, ttlMs, staleIfErrorMs, staleWhileRevalidateMs, maxEntries } = options;
@@ -106,7 +106,6 @@ export class Counters {
     this.#monotonic = monotonic;
     this.#sleep = sleep;
     this.#inFlight = new InFlight(monotonic);
-    this.#failures = new Cache({ ttlMs: BREATHING_SPACE_MS, maxEntries: MAX_OPEN, now: monotonic });
   }
 
   /** How old the oldest unanswered request to Stacosys is, in milliseconds; 0 if there is none. */
@@ -114,10 +113,10 @@ export class Counters {
     return this.#inFlight.oldestMs;
   }
 
-  /** Whether there is a count of `target`, fresh or stale, that a reader can be given at once. */
-  isKnown(target: string): boolean {
+  /** The count of `target`, fresh or stale, that a reader can be given without asking Stacosys; undefined if there is none. */
+  known(target: string): Entry<string> | undefined {
     const kept = this.cache.getStale(target);
-    return this.#servable(kept) !== undefined || this.#mayRevalidate(kept);
+    return this.#mayRevalidate(kept) ? kept : this.#servable(kept);
   }
 
   /**
@@ -212,14 +211,22 @@ export class Counters {
 
   /** Asks Stacosys, on behalf of all who want `target`, unless it has failed to give it a moment ago or too much is open. */
   #send(target: string, isKept: boolean): Shared<Fetched> | undefined {
-    const room = isKept ? MAX_OPEN : MAX_OPEN - RESERVED;
-    if (this.#inFlight.size >= room || this.#failures.get(target) !== undefined) return undefined;
+    const most = isKept ? MAX_OPEN : MAX_OPEN - RESERVED;
+    if (this.#hasFailedLately(target) || this.#inFlight.size + this.#failedAt.size >= most) return undefined;
     return this.#inFlight.start(target, async (request) => {
       const answer = await this.#ask(target, isKept);
       if (answer.outcome === "ok") return { outcome: "ok", entry: this.#keep(target, answer.body, request) };
-      if (request.state === "joinable") this.#failures.set(target, true);
+      if (request.state === "joinable") this.#failedAt.set(target, this.#monotonic());
       return answer;
     });
+  }
+
+  #hasFailedLately(target: string): boolean {
+    for (const [key, failedAt] of this.#failedAt) {
+      if (this.#monotonic() - failedAt < BREATHING_SPACE_MS) break;
+      this.#failedAt.delete(key);
+    }
+    return this.#failedAt.has(target);
   }
 
   /** Puts a count into the cache. One that was asked for before a purge is stale there, unless a newer one has come. */
