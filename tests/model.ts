@@ -105,9 +105,10 @@ export class Page {
     const target = targetOf(url);
     const entry = this.#counters.cache.get(target);
     const known = this.#known(target);
-    const revalidated = this.#mayRevalidate(target);
+    const isInWindow = this.#mayRevalidate(target);
     const lookup = entry === undefined ? this.#counters.miss(target) : { result: "hit" as const, entry };
-    this.#isKept(!(revalidated && lookup instanceof Promise), "within its window an expired count is served at once");
+    const isThere = !(lookup instanceof Promise) && lookup.entry !== undefined;
+    this.#isKept(isThere || !isInWindow, "within StaleWhileRevalidateSeconds an expired count is served at once");
     const reader = this.#reader([target], [known], known !== undefined);
     this.#readers.add(reader);
     Promise.resolve(lookup).then(({ result, entry, ...rest }) => {
