@@ -38,6 +38,8 @@ export interface StacosysOptions {
   readonly url: string;
   /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
   readonly timeoutMs: number;
+  /** A monotonic clock; `performance.now` by default. */
+  readonly monotonic?: () => number;
 }
 
 /** A count has about 12 bytes; a body longer than this is not read. */
@@ -48,6 +50,12 @@ const FIRST_BODY_BYTES = 256;
 
 /** Flask's own server answers one request at a time. More at once would queue there, where nobody can drop them. */
 const MAX_AT_ONCE = 64;
+
+/**
+ * A request whose turn comes when this share of its time is over is not sent: Stacosys would work for an answer that comes
+ * too late, beside the 64 others.
+ */
+const LATEST_TURN = 0.9;
 
 /** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
@@ -70,12 +78,15 @@ export function bypassProxy(): void {
  * Each request has a connection of its own: Flask closes it after each answer, and servers that keep it open may close
  * it at the very moment at which it would be used again.
  */
-export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
+export function createStacosys(
+  { url, timeoutMs, monotonic = () => performance.now() }: StacosysOptions,
+): Ask {
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
 
   return async function ask(target, urgent = false) {
+    const start = monotonic();
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
@@ -83,6 +94,9 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
         return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
       }
       try {
+        if (monotonic() - start > LATEST_TURN * timeoutMs) {
+          return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free soon enough` };
+        }
         return await exchange(client, url, target, limit.signal);
       } finally {
         semaphore.release();

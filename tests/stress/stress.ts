@@ -10,7 +10,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { canTellMemory } from "../system/memory.ts";
 import { bodies, headers, nonsense } from "./floods.ts";
 import { bytesInChunks, hugeAnswers } from "./huge_answers.ts";
-import { knownInAFlood, knownInAHang, knownInAnOutage } from "./known_counts.ts";
+import { knownBesideMadeUp, knownInAFlood, knownInAHang, knownInAnOutage } from "./known_counts.ts";
 import { batchesInAHang, madeUpUrls } from "./made_up_urls.ts";
 import type { Figure } from "./measure.ts";
 import { model } from "./model.ts";
@@ -21,7 +21,7 @@ import { soak } from "./soak.ts";
 /** Each part is a few tries of one kind. */
 const PARTS = {
   urls: [madeUpUrls, batchesInAHang],
-  known: [knownInAFlood, knownInAHang, knownInAnOutage],
+  known: [knownInAFlood, knownBesideMadeUp, knownInAHang, knownInAnOutage],
   readers: [idleConnections, byteASecond, neverReading],
   floods: [headers, bodies, nonsense],
   answers: [hugeAnswers, bytesInChunks],
