@@ -26,9 +26,17 @@ export function address({ given, fault }: Setting): Address | undefined {
   if (typeof given !== "string") return fault(expected);
   const [, v6, name = "", digits] = /^(?:\[([\da-f:.]+)\]|([\w.-]*)):(\d{1,5})$/i.exec(given) ?? [];
   const port = Number(digits);
-  const host = v6 === undefined ? name : `[${v6}]`;
-  if (!(port >= 1 && port <= 65535) || !URL.canParse(`http://${host || "localhost"}`)) return fault(expected);
-  return { hostname: (v6 ?? name) || undefined, port };
+  const url = URL.parse(`http://${v6 === undefined ? name || "localhost" : `[${v6}]`}`);
+  if (!(port >= 1 && port <= 65535) || url === null) return fault(expected);
+  return { hostname: given.startsWith(":") ? undefined : hostOf(url), port };
+}
+
+/** The host of a URL in one spelling: names in lower case, addresses short, and an IPv4 address as such within IPv6, too. */
+function hostOf({ hostname }: URL): string {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const [, high, low] = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(host) ?? [];
+  if (high === undefined || low === undefined) return host;
+  return new URL(`http://${parseInt(high, 16) * 0x10000 + parseInt(low, 16)}`).hostname;
 }
 
 export function loopbackAddress(setting: Setting): Address | undefined {
@@ -51,13 +59,21 @@ export function stacosysUrl({ given, fault }: Setting): string | undefined {
   return url.href.replace(/\/+$/, "");
 }
 
-/** Whether a URL leads to a listener at `address`. */
-export function isAt(url: string, { hostname, port }: Address): boolean {
+/** Whether a URL leads to a listener at `address`, as far as one can tell without asking the system for names. */
+export function isAt(url: string, { hostname = "::", port }: Address): boolean {
   const there = new URL(url);
-  const host = there.hostname.replace(/^\[|\]$/g, "");
-  const samePort = Number(there.port || (there.protocol === "https:" ? 443 : 80)) === port;
-  const isAny = hostname === undefined || hostname === "0.0.0.0" || hostname === "::";
-  return samePort && (host === hostname || isLoopback(host) && (isAny || isLoopback(hostname)));
+  if (Number(there.port || (there.protocol === "https:" ? 443 : 80)) !== port) return false;
+  const listening = hostname === "localhost" ? "127.0.0.1" : hostname;
+  return connectedBy(hostOf(there)).some((host) => {
+    const isAny = listening === "::" || listening === "0.0.0.0" && host !== "::1";
+    return host === listening || isAny && isLoopback(host);
+  });
+}
+
+/** What `fetch` connects to. Of `localhost` it tries all that the system names, so that either may be reached. */
+function connectedBy(host: string): readonly string[] {
+  if (host === "localhost") return ["127.0.0.1", "::1"];
+  return [host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host];
 }
 
 export function corsOrigin({ given, fault, warn }: Setting): string | string[] | undefined {

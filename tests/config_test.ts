@@ -56,6 +56,9 @@ Deno.test("HostPort is host:port, :port or [v6]:port", () => {
   assertEquals(accepts({ HostPort: ":1" }).listen, { hostname: undefined, port: 1 });
   assertEquals(accepts({ HostPort: "[::1]:65535" }).listen, { hostname: "::1", port: 65535 });
   assertEquals(accepts({ HostPort: "localhost:80" }).listen, { hostname: "localhost", port: 80 });
+  assertEquals(accepts({ HostPort: "LocalHost:80" }).listen, { hostname: "localhost", port: 80 });
+  assertEquals(accepts({ HostPort: "127.1:80" }).listen, { hostname: "127.0.0.1", port: 80 });
+  assertEquals(accepts({ HostPort: "[::ffff:127.0.0.1]:80" }).listen, { hostname: "127.0.0.1", port: 80 });
   for (
     const wrong of [
       "8101",
@@ -143,20 +146,52 @@ Deno.test("an origin that is not ASCII is a fault that says how browsers write i
   ]);
 });
 
-Deno.test("Stacosys is not the service itself", () => {
+Deno.test("Stacosys is not the service itself, however its address is spelled", () => {
   for (
-    const [HostPort, Stacosys] of [
-      ["127.0.0.1:8101", "http://127.0.0.1:8101"],
-      ["127.0.0.1:8101", "http://localhost:8101/stacosys"],
-      [":8101", "http://[::1]:8101"],
-      [":80", "http://127.0.0.1"],
-    ]
+    const [HostPort, hosts] of [
+      ["127.0.0.1:8101", ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "0.0.0.0", "localhost", "LOCALHOST"]],
+      ["127.0.0.1:8101", ["[::ffff:127.0.0.1]", "[::FFFF:7f00:1]", "[::ffff:0.0.0.0]"]],
+      ["127.1:8101", ["127.0.0.1"]],
+      ["[::ffff:127.0.0.1]:8101", ["127.0.0.1"]],
+      ["localhost:8101", ["127.0.0.1", "localhost"]],
+      ["Localhost:8101", ["127.0.0.1"]],
+      ["[::1]:8101", ["[::1]", "[0:0:0:0:0:0:0:1]", "[::]", "localhost"]],
+      ["[0:0:0:0:0:0:0:1]:8101", ["[::1]"]],
+      ["0.0.0.0:8101", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost", "[::ffff:127.0.0.2]"]],
+      [":8101", ["127.0.0.1", "127.0.0.2", "[::1]", "[::]", "0.0.0.0", "localhost"]],
+      ["[::]:8101", ["127.0.0.1", "[::1]", "localhost"]],
+      ["192.0.2.1:8101", ["192.0.2.1", "192.0.513"]],
+      ["Blog.example.org:8101", ["blog.EXAMPLE.org"]],
+    ] as const
   ) {
-    assertEquals(faultsOf({ HostPort, Stacosys }), [
-      "c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort",
-    ]);
+    for (const host of hosts) {
+      assertEquals(
+        faultsOf({ HostPort, Stacosys: `http://${host}:8101/stacosys` }),
+        ["c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort"],
+        `${HostPort} ${host}`,
+      );
+    }
   }
-  accepts({ HostPort: "127.0.0.1:8101", Stacosys: "http://192.0.2.1:8101" });
+  for (const [HostPort, Stacosys] of [[":80", "http://127.0.0.1"], [":443", "https://localhost"]]) {
+    assertEquals(faultsOf({ HostPort, Stacosys }).length, 1);
+  }
+});
+
+Deno.test("Stacosys may have the port of the service at another address", () => {
+  for (
+    const [HostPort, hosts] of [
+      ["127.0.0.1:8100", ["127.0.0.2", "[::1]", "[::]", "192.0.2.1", "[::ffff:127.0.0.2]", "127.0.0.1.example.org"]],
+      ["127.0.0.2:8100", ["127.0.0.1", "localhost", "0.0.0.0"]],
+      ["localhost:8100", ["[::1]", "127.0.0.2"]],
+      ["[::1]:8100", ["127.0.0.1", "0.0.0.0"]],
+      ["0.0.0.0:8100", ["[::1]", "[::]", "192.0.2.1", "127.example.org"]],
+      [":8100", ["192.0.2.1", "stacosys.example.org"]],
+      ["[::]:8100", ["[2001:db8::1]"]],
+    ] as const
+  ) {
+    for (const host of hosts) accepts({ HostPort, Stacosys: `http://${host}:8100` });
+  }
+  accepts({ HostPort: ":80", Stacosys: "https://127.0.0.1" });
 });
 
 Deno.test("Paths is a list of paths", () => {
@@ -215,6 +250,7 @@ Deno.test("switches are true or false, and files have names", () => {
 Deno.test("AdminHostPort is a loopback address, nothing that others reach", () => {
   assertEquals(accepts({ AdminHostPort: "127.0.0.1:8109" }).admin, { hostname: "127.0.0.1", port: 8109 });
   assertEquals(accepts({ AdminHostPort: "[::1]:8109" }).admin, { hostname: "::1", port: 8109 });
+  assertEquals(accepts({ AdminHostPort: "[0:0:0:0:0:0:0:1]:8109" }).admin, { hostname: "::1", port: 8109 });
   assertEquals(accepts({ AdminHostPort: "localhost:8109" }).admin, { hostname: "localhost", port: 8109 });
   for (const wrong of [":8109", "0.0.0.0:8109", "[::]:8109", "192.168.0.1:8109", "127.example.org:80", 8109]) {
     assertEquals(faultsOf({ AdminHostPort: wrong }), [
