@@ -13,8 +13,8 @@ export interface Address {
 /** One value of the file, and whom to tell about it. */
 export interface Setting {
   readonly given: unknown;
-  /** Reports what the value, or `got` as a part of it, should have been. */
-  fault(expected: string, got?: unknown): undefined;
+  /** Reports what the value should have been, and what came, in words; without them the value is shown. */
+  fault(expected: string, got?: string): undefined;
   warn(text: string): void;
 }
 
@@ -51,12 +51,32 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-export function stacosysUrl({ given, fault }: Setting): string | undefined {
+/** Stacosys, and what it is to be sent so that it answers. */
+export interface Stacosys {
+  /** Its URL, without a slash at the end, and without user and password: this may be shown. */
+  readonly url: string;
+  /** The header of that name, if the URL had a user or a password. */
+  readonly authorization: string | undefined;
+}
+
+/** A value that is none is not shown, since nobody knows where in it a password is. */
+export function stacosys({ given, fault }: Setting): Stacosys | undefined {
   const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
-  if (typeof given !== "string") return fault(expected);
+  if (typeof given !== "string") return fault(expected, kindOf(given));
   const url = URL.parse(given);
-  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) return fault(expected);
-  return url.href.replace(/\/+$/, "");
+  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) {
+    return fault(expected, "another string, not shown as it may hold a password");
+  }
+  const { username, password } = url;
+  const isKnown = username !== "" || password !== "";
+  const authorization = isKnown ? `Basic ${btoa(`${bytesOf(username)}:${bytesOf(password)}`)}` : undefined;
+  url.username = url.password = "";
+  return { url: url.href.replace(/\/+$/, ""), authorization };
+}
+
+/** The bytes that a URL spells `%C3%A9`, each as a character. */
+function bytesOf(text: string): string {
+  return text.replace(/%([\da-f]{2})/gi, (_, byte) => String.fromCharCode(parseInt(byte, 16)));
 }
 
 /** Whether a URL leads to a listener at `address`, as far as one can tell without asking the system for names. */
@@ -89,7 +109,7 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
     const url = URL.parse(withScheme);
     if (typeof value === "string" && url !== null && /^[!-+\--~\u00a1-\uffff]+$/.test(value) && value !== "*") {
       // Browsers send punycode, and a header cannot hold anything but ASCII.
-      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, value);
+      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, inWords(value));
       if (value.includes("*")) {
         warn(
           `no browser sends ${
@@ -103,7 +123,7 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
       }
       return value;
     }
-    return fault(`${expected} such as "https://blog.example.org"`, value);
+    return fault(`${expected} such as "https://blog.example.org"`, inWords(value));
   }
 }
 
@@ -114,7 +134,7 @@ export function paths({ given, fault }: Setting): string[] | undefined {
 
   function path(value: unknown): string | undefined {
     if (typeof value === "string" && /^\/[!-~]*$/.test(value) && !/[?#]/.test(value)) return value;
-    return fault(expected, value);
+    return fault(expected, inWords(value));
   }
 }
 
@@ -150,7 +170,15 @@ export function flag({ given, fault }: Setting): boolean | undefined {
   return typeof given === "boolean" ? given : fault("true or false");
 }
 
-/** A value as a fault names it. */
+/** What a value is, where it is not to be shown. */
+export function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+/** A value as a fault shows it. */
 export function inWords(value: unknown): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value);

@@ -25,7 +25,7 @@ function faultsOf(values: Record<string, unknown>): readonly string[] {
 Deno.test("the Go program's configuration is all that is needed; the rest has defaults", () => {
   assertEquals(accepts({ CorsOrigin: "https://blog.example.org" }), {
     listen: { hostname: "127.0.0.1", port: 8101 },
-    stacosys: "http://127.0.0.1:8100",
+    stacosys: { url: "http://127.0.0.1:8100", authorization: undefined },
     corsOrigin: "https://blog.example.org",
     paths: ["/comments/count", "/api/comments/count"],
     ttlMs: 300_000,
@@ -81,14 +81,71 @@ Deno.test("HostPort is host:port, :port or [v6]:port", () => {
 });
 
 Deno.test("Stacosys is an http or https URL, with a path if it has one, without slashes at the end", () => {
-  assertEquals(accepts({ Stacosys: "https://example.org/stacosys//" }).stacosys, "https://example.org/stacosys");
-  assertEquals(accepts({ Stacosys: "http://[::1]:8100/" }).stacosys, "http://[::1]:8100");
-  for (const wrong of ["127.0.0.1:8100", "ftp://h", "http://", "http://h/?", "http://h/?a=1", "http://h/#", 7, []]) {
+  assertEquals(accepts({ Stacosys: "https://example.org/stacosys//" }).stacosys.url, "https://example.org/stacosys");
+  assertEquals(accepts({ Stacosys: "http://[::1]:8100/" }).stacosys.url, "http://[::1]:8100");
+  const kinds = [[7, "a number"], [true, "a boolean"], [null, "null"], [[], "a list"], [{}, "an object"]] as const;
+  for (const [wrong, kind] of kinds) {
     assertEquals(faultsOf({ Stacosys: wrong }), [
-      `c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got ${
-        JSON.stringify(wrong)
-      }`,
+      `c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got ${kind}`,
     ]);
+  }
+  for (const wrong of ["", "127.0.0.1:8100", "ftp://h", "http://", "http://h/?", "http://h/?a=1", "http://h/#"]) {
+    assertEquals(faultsOf({ Stacosys: wrong }), [
+      'c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got another ' +
+      "string, not shown as it may hold a password",
+    ]);
+  }
+});
+
+Deno.test("the user and the password of Stacosys are kept apart from its URL, byte for byte", () => {
+  for (
+    const [user, bytes] of [
+      ["me:secret@", "me:secret"],
+      ["me@", "me:"],
+      [":secret@", ":secret"],
+      ["me:sec@ret@", "me:sec@ret"],
+      ["me:%73ecret@", "me:secret"],
+      ["me:%zz@", "me:%zz"],
+      ["é:ü@", "\xc3\xa9:\xc3\xbc"],
+      ["%ff:@", "\xff:"],
+    ] as const
+  ) {
+    const authorization = `Basic ${btoa(bytes)}`;
+    assertEquals(accepts({ Stacosys: `https://${user}h/a/` }).stacosys, { url: "https://h/a", authorization });
+  }
+  assertEquals(accepts({ Stacosys: "http://@h" }).stacosys, { url: "http://h", authorization: undefined });
+});
+
+Deno.test("the text of the file is kept as it is, but for the user and the password of Stacosys", () => {
+  const plain = '{ "HostPort": ":1",\r\n\t"stacosys": "http:/h", "X": 1 }\n';
+  assertEquals(parseConfig(plain, "c.json").text, plain);
+  const { text } = parseConfig(plain.replace("/h", "/me:secret@h"), "c.json");
+  assertEquals(text, '{\n  "HostPort": ":1",\n  "stacosys": "http://h",\n  "X": 1\n}');
+});
+
+Deno.test("no fault shows the password of a Stacosys, even of one that nobody can read", () => {
+  const texts = ["ftp://", "http://h/?", "h:/", "//", "http//", ""].flatMap((begin) => {
+    const value = JSON.stringify(`${begin}me:secret@h`);
+    return [value, `[${value}]`, `{"url":${value}}`].map((value) => `{"HostPort":":1","Stacosys":${value}}`);
+  });
+  texts.push(
+    `{"HostPort":":1","Stacosys":"http://me:secret@h/?a"}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret"}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret@h`,
+    `{"HostPort":":1","Stacosys":'http://me:secret@h'}`,
+    `{"HostPort":":1","Stacosys":http://me:secret@h}`,
+    `{"HostPort":":1","Stacosys":'secret@h'}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret"@h"}`,
+    `{"HostPort":":1","Stacosys":"http://me:se\ncret@h"}`,
+    `'http://me:secret@h'`,
+    `me:secret`,
+    `"http://me:secret@h"`,
+    `["http://me:secret@h"]`,
+  );
+  for (const text of texts) {
+    const { faults, warnings } = parseConfig(text, "c.json");
+    assertEquals([faults.length, warnings], [1, []], text);
+    assert(!/secr|cret/.test(faults[0] ?? ""), faults[0]);
   }
 });
 
@@ -288,9 +345,20 @@ Deno.test("all faults are reported in one go", () => {
 });
 
 Deno.test("what is no JSON object is one fault that says where", () => {
-  const [fault = ""] = parseConfig('{\n  "HostPort": ,\n}', "c.json").faults;
-  assertMatch(fault, /^c\.json: expected JSON, got something else: Unexpected token ',', .* is not valid JSON$/);
-  for (const [text, got] of [["[]", "[]"], ["null", "null"], ["7", "7"], ['"x"', '"x"']]) {
+  for (
+    const [text, what] of [
+      ['{\n  "HostPort": ,\n}', "Unexpected token ',' in line 2"],
+      ['{\n  "HostPort": ":8101",\n  "Stacosys": \'http://h\'\n}', "Unexpected token ''' in line 3"],
+      [
+        '{\n  "HostPort": ":8101"\n  "Stacosys": 1 }',
+        "Expected ',' or '}' after property value in JSON at position 26 (line 3 column 3)",
+      ],
+      ["", "Unexpected end of JSON input"],
+    ]
+  ) {
+    assertEquals(parseConfig(text ?? "", "c.json").faults, [`c.json: expected JSON, got something else: ${what}`]);
+  }
+  for (const [text, got] of [["[]", "a list"], ["null", "null"], ["7", "a number"], ['"x"', "a string"]]) {
     assertEquals(parseConfig(text ?? "", "c.json").faults, [`c.json: expected a JSON object, got ${got}`]);
   }
 });
