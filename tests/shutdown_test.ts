@@ -110,6 +110,13 @@ Deno.test("a process that is replaced holds requests until none has come for som
   assertEquals(events, ["asked", "asked", "asked", "closed", "answered", "answered", "answered"]);
 });
 
+Deno.test("a process that is replaced closes after a short pause, since what came in a long one is still to be read", async () => {
+  let long = 3;
+  const { events, end } = serveNowhere((ms) => ms > 0 || long-- === 0 ? ms : 30, (_, ask) => long === 1 && ask());
+  await end();
+  assertEquals(events, ["asked", "closed", "answered"]);
+});
+
 Deno.test("under a load without a quiet moment, a process that is replaced closes after a second", async () => {
   const { clock, events, end } = serveNowhere((ms) => ms, (_, ask) => events.includes("closed") || ask());
   await end();
