@@ -14,7 +14,7 @@ import { createProxy } from "./proxy.ts";
 import { parseCommandLine } from "./service/command_line.ts";
 import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
-import { createLog, hidePasswords, type Log, reason, survive } from "./service/log.ts";
+import { createLog, type Log, reason, survive } from "./service/log.ts";
 import { Shutdown } from "./service/shutdown.ts";
 import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
@@ -55,14 +55,14 @@ export async function main(args: readonly string[]): Promise<void> {
   const metrics = new Metrics();
   const outage = new Outage(log);
   bypassProxy();
-  const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { paths } = config;
   const counters = new Counters({ ...config, ask, outage });
   const { cache } = counters;
   const proxy = createProxy({ ...config, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
-  const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
+  const { reusePort, admin, stacosys: { url }, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
   // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
@@ -87,31 +87,32 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
+  save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys: url, accepts }, log);
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, save);
   say(`config: ${text}`);
-  say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
+  say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${url}`);
 
   if (save === undefined) await Deno.permissions.revoke({ name: "write" });
   if (save === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
 }
 
 interface Settings {
+  /** The configuration as it may be shown. */
   readonly text: string;
   readonly config: Config;
   readonly certificate: Certificate | undefined;
 }
 
 async function readConfig(file: string): Promise<Settings> {
-  let text;
+  let given;
   try {
-    text = readConfigFile(file);
+    given = readConfigFile(file);
   } catch (error) {
     return fail(`File error: ${reason(error)}`);
   }
-  const { config, faults, warnings } = parseConfig(text, file);
+  const { config, text, faults, warnings } = parseConfig(given, file);
   const certificate = config?.tls && await readCertificate(
     config.tls,
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
@@ -169,7 +170,7 @@ function onSignals(log: Log, stop: () => Promise<void>): void {
 /** Writes a line for the owner. */
 function say(text: string, write = console.log): void {
   try {
-    write(hidePasswords(text));
+    write(text);
   } catch {
     // It may go to a disk that is full. Readers are served all the same.
   }

@@ -57,9 +57,10 @@ interface Found {
 }
 
 /** Serves the demo Stacosys where config.json has one, unless there is one already. */
-async function findStacosys({ stacosys: url, paths, watchFile }: Config): Promise<Found | undefined> {
+async function findStacosys({ stacosys, paths, watchFile }: Config): Promise<Found | undefined> {
+  const { url } = stacosys;
   const { protocol, hostname, port } = new URL(url);
-  const answers = await Promise.all(paths.map((path) => ask(`${url}${path}?token=${TOKEN}&url=${ARTICLES[0]?.url}`)));
+  const answers = await Promise.all(paths.map((path) => ask(stacosys, path)));
   const path = paths.find((_, i) => countOf(answers[i] ?? "") !== undefined);
   if (path !== undefined) {
     console.log(`demo: a Stacosys answers at ${url} already, so the demo Stacosys stays away`);
@@ -83,9 +84,15 @@ async function findStacosys({ stacosys: url, paths, watchFile }: Config): Promis
 }
 
 /** The body that comes; nothing if nobody answers. */
-async function ask(url: string): Promise<string | undefined> {
+async function ask({ url, authorization }: Config["stacosys"], path: string): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(2_000);
+  const headers = authorization === undefined ? {} : { authorization };
   try {
-    const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(`${url}${path}?token=${TOKEN}&url=${ARTICLES[0]?.url}`, {
+      redirect: "manual",
+      signal,
+      headers,
+    });
     const body = await response.text();
     return response.ok ? body : "";
   } catch {
@@ -119,7 +126,7 @@ function openBlog({ corsOrigin, ttlMs, stacosys, admin }: Config, cache: string,
   const { hostname, port } = new URL(origin);
   try {
     const statusPage = admin && `http://${admin.hostname?.replace(/^.*:.*$/, "[$&]")}:${admin.port}/`;
-    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys, demo, statusPage });
+    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys: stacosys.url, demo, statusPage });
     return origin;
   } catch (error) {
     console.warn(`demo: no blog at ${origin}: ${reason(error)}`);

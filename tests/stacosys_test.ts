@@ -170,3 +170,12 @@ Deno.test("who waits for a turn waits no longer than the time limit, and then ta
   stacosys.answer(stand.count(8));
   assertEquals((await ask(A)).outcome, "ok");
 });
+
+Deno.test("a Stacosys that asks for a password gets it, after a redirect too", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.redirectOnce(7));
+  const authorization = `Basic ${btoa("me:secret")}`;
+  const answer = await createStacosys({ url: stacosys.url, authorization, timeoutMs: 60_000 })(A);
+  assertEquals(answer.outcome, "ok");
+  assertEquals(stacosys.requests.map(({ headers }) => headers.get("authorization")), [authorization, authorization]);
+});

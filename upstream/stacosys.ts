@@ -36,6 +36,8 @@ export type Ask = (target: string, urgent?: boolean) => Promise<Answer>;
 export interface StacosysOptions {
   /** Its URL, without a slash at the end. */
   readonly url: string;
+  /** The header of that name, if it asks for a password. */
+  readonly authorization?: string | undefined;
   /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
   readonly timeoutMs: number;
   /** A monotonic clock; `performance.now` by default. */
@@ -79,11 +81,12 @@ export function bypassProxy(): void {
  * it at the very moment at which it would be used again.
  */
 export function createStacosys(
-  { url, timeoutMs, monotonic = () => performance.now() }: StacosysOptions,
+  { url, authorization, timeoutMs, monotonic = () => performance.now() }: StacosysOptions,
 ): Ask {
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
+  const headers = authorization === undefined ? HEADERS : { ...HEADERS, authorization };
 
   return async function ask(target, urgent = false) {
     const start = monotonic();
@@ -97,7 +100,7 @@ export function createStacosys(
         if (monotonic() - start > LATEST_TURN * timeoutMs) {
           return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free soon enough` };
         }
-        return await exchange(client, url, target, limit.signal);
+        return await exchange(url, target, { client, headers, signal: limit.signal, redirect: "manual" });
       } finally {
         semaphore.release();
       }
@@ -110,17 +113,17 @@ export function createStacosys(
   };
 }
 
-/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when `signal` aborts. */
-async function exchange(client: Deno.HttpClient, url: string, target: string, signal: AbortSignal): Promise<Answer> {
-  const { host } = new URL(url);
+/** What each request says of itself. */
+const HEADERS = { accept: "application/json", "user-agent": "httpfastcache" };
+
+type FetchOptions = RequestInit & { readonly client: Deno.HttpClient };
+
+/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when the signal aborts. */
+async function exchange(url: string, target: string, options: FetchOptions): Promise<Answer> {
+  const { host, protocol } = new URL(url);
   let location = url + target;
   for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
-    const response = await fetch(location, {
-      client,
-      signal,
-      redirect: "manual",
-      headers: { accept: "application/json", "user-agent": "httpfastcache" },
-    });
+    const response = await fetch(location, options);
     const { status } = response;
     if (status === STATUS_CODE.OK) return await readBody(response);
     await response.body?.cancel();
@@ -130,6 +133,8 @@ async function exchange(client: Deno.HttpClient, url: string, target: string, si
     }
     const next = URL.parse(to, location);
     if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
+    // The password is for this scheme: https may lead to http, where others read it.
+    if (next.protocol !== protocol) options = { ...options, headers: HEADERS };
     location = next.href;
   }
   return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };
