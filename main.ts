@@ -18,7 +18,7 @@ import { createLog, hidePasswords, type Log, reason, survive } from "./service/l
 import { Shutdown } from "./service/shutdown.ts";
 import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
-import { lookAt, Watch } from "./service/watch.ts";
+import { Watch, whyNotSeen } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { Outage } from "./upstream/outage.ts";
@@ -126,8 +126,8 @@ async function check(file: string, { snapshotFile, watchFile, tls }: Config): Pr
   const warn = (text: string) => say(`warning: ${file}: ${text}`, console.warn);
   const notSaved = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
   if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
-  const { fault = undefined } = watchFile === undefined ? {} : await lookAt(watchFile);
-  if (fault !== undefined) warn(`WatchFile: ${fault}`);
+  const notSeen = watchFile === undefined ? undefined : await whyNotSeen(watchFile);
+  if (notSeen !== undefined) warn(`WatchFile: ${notSeen}`);
   const usesFiles = [snapshotFile, watchFile, tls].some((used) => used !== undefined);
   const limit = usesFiles && Deno.uid() === 0
     ? "; run as root, so the rights of the service's user are not checked"
