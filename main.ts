@@ -16,7 +16,8 @@ import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
 import { createLog, hidePasswords, type Log, reason, survive } from "./service/log.ts";
 import { Shutdown } from "./service/shutdown.ts";
-import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
+import { Snapshot } from "./service/snapshot.ts";
+import { whyNotSaved } from "./service/snapshot_file.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
 import { Watch, whyNotSeen } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
@@ -66,8 +67,11 @@ export async function main(args: readonly string[]): Promise<void> {
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
   // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
+  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
+  const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys, accepts }, log);
+  await snapshot?.check();
   const listeners: Listener[] = [];
-  let save: (() => Promise<void>) | undefined = undefined;
+  let save: (() => Promise<unknown>) | undefined;
   onSignals(log, async () => {
     await shutdown.end(listeners, reusePort);
     await save?.();
@@ -82,20 +86,30 @@ export async function main(args: readonly string[]): Promise<void> {
   if (admin !== undefined) {
     const recent = new Recent({ cache, metrics, outage });
     recent.start();
-    const owner = createAdmin({ ...config, cache, counters, metrics, outage, recent, readers: shutdown, watch });
+    const owner = createAdmin({
+      ...config,
+      cache,
+      counters,
+      metrics,
+      outage,
+      recent,
+      readers: shutdown,
+      watch,
+      snapshot,
+    });
     forOwner = `, for its owner on ${await open(() => listen(admin, { reusePort }, owner, log))}`;
   }
   const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
-  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
+  snapshot?.load();
+  if (snapshot !== undefined) save = () => snapshot.save();
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
-  startSweeper(cache, config.sweepMs, save);
+  startSweeper(cache, config.sweepMs, () => void save?.());
   say(`config: ${text}`);
   say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
 
-  if (save === undefined) await Deno.permissions.revoke({ name: "write" });
-  if (save === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
+  if (snapshot === undefined) await Deno.permissions.revoke({ name: "write" });
+  if (snapshot === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
 }
 
 interface Settings {
@@ -124,7 +138,7 @@ async function readConfig(file: string): Promise<Settings> {
 /** Checks what only the service's own user can know. */
 async function check(file: string, { snapshotFile, watchFile, tls }: Config): Promise<never> {
   const warn = (text: string) => say(`warning: ${file}: ${text}`, console.warn);
-  const notSaved = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
+  const notSaved = snapshotFile === undefined ? undefined : await whyNotSaved(snapshotFile);
   if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
   const notSeen = watchFile === undefined ? undefined : await whyNotSeen(watchFile);
   if (notSeen !== undefined) warn(`WatchFile: ${notSeen}`);
