@@ -70,46 +70,57 @@ export async function main(args: readonly string[]): Promise<void> {
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
   const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys, accepts }, log);
   await snapshot?.check();
-  const listeners: Listener[] = [];
+
+  const readers: Listener[] = [];
+  let owner: Listener | undefined;
   let save: (() => Promise<unknown>) | undefined;
   onSignals(log, async () => {
-    await shutdown.end(listeners, reusePort);
+    await shutdown.end(readers, reusePort);
     await save?.();
+    save = undefined;
+    await owner?.shutdown();
     Deno.exit(0);
   });
-  async function open(start: () => Listener): Promise<string> {
-    const listener = await listenWhenFree(start, log);
-    listeners.push(listener);
-    return listener.urls.join(" and ");
-  }
-  let forOwner = "";
-  if (admin !== undefined) {
-    const recent = new Recent({ cache, metrics, outage });
-    recent.start();
-    const owner = createAdmin({
-      ...config,
-      cache,
-      counters,
-      metrics,
-      outage,
-      recent,
-      readers: shutdown,
-      watch,
-      snapshot,
-    });
-    forOwner = `, for its owner on ${await open(() => listen(admin, { reusePort }, owner, log))}`;
-  }
-  const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
+  const waitMs = WAIT_FOR_ADDRESS_MS;
+  const forReaders = await whenFree(
+    () => listen(config.listen, { reusePort, certificate }, shutdown.handle, log),
+    waitMs,
+    ({ message }) => log("warning", `${message}; trying for ${waitMs / 1000} s, then exiting with status ${MAY_PASS}`),
+  );
+  readers.push(forReaders);
+  const recent = new Recent({ cache, metrics, outage });
+  const sources = { cache, counters, metrics, outage, recent, readers: shutdown, watch, snapshot };
+  const handler = createAdmin({ ...config, ...sources });
+  let waited = false;
+  // Whoever has the owner's address gets each purge, and alone may save the snapshot.
+  const whenOwned = admin && whenFree(
+    () => {
+      const listener = listen(admin, { reusePort: false }, handler, log);
+      // The process that had it may have got a purge.
+      if (waited) counters.purge();
+      return listener;
+    },
+    Infinity,
+    ({ message }) => {
+      waited = true;
+      log("warning", `${message}; until it is free nothing listens for the owner, and no snapshot is saved`);
+    },
+  );
   snapshot?.load();
-  if (snapshot !== undefined) save = () => snapshot.save();
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, () => void save?.());
+  if (admin !== undefined) recent.start();
+  if (!waited) owner = await whenOwned;
+  const forOwner = owner === undefined ? "" : `, for its owner on ${urlsOf(owner)}`;
   say(`config: ${text}`);
-  say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
+  say(`${project.name} ${project.version}: listening on ${urlsOf(forReaders)}${forOwner}, for Stacosys at ${stacosys}`);
 
   if (snapshot === undefined) await Deno.permissions.revoke({ name: "write" });
-  if (snapshot === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
+  if (snapshot === undefined && watch === undefined) await Deno.permissions.revoke({ name: "read" });
+  owner ??= await whenOwned;
+  if (waited && owner) log("info", `listening for the owner on ${urlsOf(owner)}; all counts have expired`);
+  if (snapshot !== undefined) save = () => snapshot.save();
 }
 
 interface Settings {
@@ -161,10 +172,8 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   };
 }
 
-function listenWhenFree(start: () => Listener, log: Log): Promise<Listener> {
-  return whenFree(start, WAIT_FOR_ADDRESS_MS, ({ message }) => {
-    log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then exiting with status ${MAY_PASS}`);
-  });
+function urlsOf({ urls }: Listener): string {
+  return urls.join(" and ");
 }
 
 function onSignals(log: Log, stop: () => Promise<void>): void {

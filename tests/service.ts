@@ -37,7 +37,7 @@ export interface Service {
   /** What Stacosys answers, and how long it takes for that. */
   readonly stacosys: { answer: Answer | Promise<Answer>; seconds: number };
   /** The owner's listener. */
-  readonly admin: (request: Request) => Response;
+  readonly admin: (request: Request) => Response | Promise<Response>;
   /** A request to it. */
   own(method: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Read>;
   /** A request of a reader. */
@@ -89,7 +89,7 @@ export async function startService(
   const read = async (path: string) => await received(await proxy(new Request(`http://127.0.0.1${path}`)));
   const own = async (method: string, path: string, headers = {}) => {
     const host = "127.0.0.1:8109";
-    return await received(admin(new Request(`http://${host}${path}`, { method, headers: { host, ...headers } })));
+    return await received(await admin(new Request(`http://${host}${path}`, { method, headers: { host, ...headers } })));
   };
   return {
     cache,
