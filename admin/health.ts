@@ -7,6 +7,7 @@
 import type { Cache } from "../cache.ts";
 import project from "../deno.json" with { type: "json" };
 import type { Shutdown } from "../service/shutdown.ts";
+import type { Saved } from "../service/snapshot.ts";
 import type { Watched } from "../service/watch.ts";
 import type { Counters } from "../upstream/counters.ts";
 import type { Outage } from "../upstream/outage.ts";
@@ -20,6 +21,8 @@ export interface Sources {
   readonly readers: Pick<Shutdown, "waiting">;
   /** The database of Stacosys, if it is watched. */
   readonly watch?: Watched | undefined;
+  /** Where counts are kept over a restart, if they are. */
+  readonly snapshot?: Saved | undefined;
 }
 
 /** What `/healthz` answers. All ages are in whole seconds, by a clock that nobody sets. */
@@ -62,6 +65,8 @@ export interface Health {
     /** Why it cannot be looked at, if it cannot. */
     readonly fault: string | null;
   } | null;
+  /** The snapshot, if there is one, and why counts are not being saved, if they are not. */
+  readonly snapshot: { readonly file: string; readonly fault: string | null } | null;
 }
 
 /** A request that waits longer than this shows that Stacosys hangs, before its time limit does. */
@@ -73,7 +78,7 @@ const SLOW_MS = 1_000;
  * @param startedAt when the service started, and now, both by the monotonic clock.
  */
 export function healthOf(sources: Sources, startedAt: number, now: number): Health {
-  const { cache, maxEntries, counters, outage, readers, watch } = sources;
+  const { cache, maxEntries, counters, outage, readers, watch, snapshot } = sources;
   const { lastGoodAt = -Infinity, lastFailure, served } = outage;
   const failedAt = lastFailure?.at ?? -Infinity;
   const { stacosys, since } = stateOf(sources, now);
@@ -104,6 +109,7 @@ export function healthOf(sources: Sources, startedAt: number, now: number): Heal
       changedSeconds: age(watch.changedAt ?? -Infinity),
       fault: watch.fault ?? null,
     },
+    snapshot: snapshot === undefined ? null : { file: snapshot.file, fault: snapshot.fault ?? null },
   };
 }
 

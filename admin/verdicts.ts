@@ -84,18 +84,26 @@ function readersNow(recent: Totals): Pick<Verdict, "kind" | "headline"> {
   return { kind: "unknown", headline: "nobody asked" };
 }
 
-function cacheVerdict({ entries, maxEntries, evictions, watch }: Health, recent: Totals): Verdict {
+function cacheVerdict({ entries, maxEntries, evictions, watch, snapshot }: Health, recent: Totals): Verdict {
   const full = recent.evictions > 0;
   const blind = watch !== null && watch.fault !== null;
+  const unsaved = snapshot?.fault ?? null;
   return {
     about: "Cache",
-    kind: full || blind ? "bad" : "good",
-    headline: full ? "too small" : blind ? "does not see its watched file" : "well",
+    kind: full || blind || unsaved !== null ? "bad" : "good",
+    headline: full
+      ? "too small"
+      : blind
+      ? "does not see its watched file"
+      : unsaved === null
+      ? "well"
+      : "does not save its counts",
     details: [
       `entries: ${number(entries)} of at most ${number(maxEntries)}`,
       `evicted in 5 minutes: ${number(recent.evictions)}, since the start: ${number(evictions)}`,
       ...full ? ["if these are counts of your articles, raise MaxEntries"] : [],
       ...watch === null ? [] : [watchDetail(watch)],
+      ...snapshot === null || unsaved === null ? [] : [`cannot save ${snapshot.file}: ${unsaved}`],
     ],
   };
 }
