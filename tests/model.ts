@@ -6,10 +6,15 @@
  */
 
 import fc from "fast-check";
+import { createAdmin } from "../admin/admin.ts";
+import { Metrics } from "../admin/metrics.ts";
+import { Recent } from "../admin/recent.ts";
 import { lookUp, parseBatch } from "../blog/batch.ts";
+import { Snapshot } from "../service/snapshot.ts";
+import { Counters, type Result } from "../upstream/counters.ts";
+import { Outage } from "../upstream/outage.ts";
 import type { Answer } from "../upstream/stacosys.ts";
-import type { Result } from "../upstream/counters.ts";
-import { Counters } from "../upstream/counters.ts";
+import { makeFolder } from "./folder.ts";
 
 const TTL_MS = 10_000;
 const TIMEOUT_MS = 10_000;
@@ -25,6 +30,8 @@ interface Settings {
   readonly staleIfErrorMs: number;
   readonly staleWhileRevalidateMs: number;
   readonly maxEntries: number;
+  /** Whether there is a watched file. */
+  readonly watches: boolean;
 }
 
 /** A request that Stacosys has not answered. Requests are numbered in the order in which they came, from 1. */
@@ -68,7 +75,10 @@ interface Reader {
 /** Everything that has happened so far, and what has to be so. */
 export class Page {
   readonly #settings: Settings;
-  readonly #counters: Counters;
+  readonly #file: string;
+  #counters: Counters;
+  #snapshot: Snapshot;
+  #admin: ReturnType<typeof createAdmin>;
   #now = 1_000_000;
   #monotonic = 0;
   #lastId = 0;
@@ -79,6 +89,8 @@ export class Page {
   /** The last request for each target, as long as it is open. */
   readonly #latest = new Map<string, Request>();
   readonly #kept = new Map<string, Kept>();
+  /** What was kept at the last save. */
+  #saved = new Map<string, Kept>();
   /** The last request for each target that had a good answer. */
   readonly #newest = new Map<string, number>();
   readonly #firstAfterPurge = new Map<string, number>();
@@ -87,17 +99,36 @@ export class Page {
   readonly #readers = new Set<Reader>();
   readonly #broken = new Set<string>();
 
-  constructor(settings: Settings) {
+  /** @param file where the snapshot is. */
+  constructor(settings: Settings, file: string) {
     this.#settings = settings;
-    this.#counters = new Counters({
-      ...settings,
+    this.#file = file;
+    [this.#counters, this.#snapshot, this.#admin] = this.#start();
+  }
+
+  #start(): [Counters, Snapshot, ReturnType<typeof createAdmin>] {
+    const log = () => {};
+    const outage = new Outage(log, () => this.#monotonic);
+    const counters = new Counters({
+      ...this.#settings,
       ttlMs: TTL_MS,
       ask: (target) => this.#asked(target),
-      outage: { countServed: () => {} },
+      outage,
       now: () => this.#now,
       monotonic: () => this.#monotonic,
       sleep: (ms) => new Promise((wake) => this.#sleepers.add({ until: this.#monotonic + ms, wake })),
     });
+    const { cache } = counters;
+    const { maxEntries } = this.#settings;
+    const snapshot = new Snapshot(cache, { file: this.#file, stacosys: "", accepts: () => true }, log);
+    const metrics = new Metrics();
+    const recent = new Recent({ cache, metrics, outage });
+    const readers = { waiting: 0 };
+    return [
+      counters,
+      snapshot,
+      createAdmin({ cache, maxEntries, counters, metrics, outage, recent, readers, snapshot }),
+    ];
   }
 
   /** A reader asks for one count, as the proxy does. */
@@ -139,7 +170,7 @@ export class Page {
 
   /** Many readers ask for counts that nobody has asked for. */
   async flood(): Promise<void> {
-    for (let i = 0; i < 1_500; i++) this.#counters.miss(targetOf(`/made-up/${this.#madeUp++}/`));
+    for (let i = 0; i < 4_500; i++) this.#counters.miss(targetOf(`/made-up/${this.#madeUp++}/`));
     await this.#look();
   }
 
@@ -175,15 +206,57 @@ export class Page {
     await this.#look();
   }
 
-  /** A purge of an article; or of all, as the watched file has it, too. */
+  /** The owner purges an article, or all. */
   async purge(url?: string): Promise<void> {
-    this.#counters.purge(url);
-    for (const [target, kept] of this.#kept) {
-      if (kept.purged || url !== undefined && target !== targetOf(url)) continue;
-      this.#kept.set(target, { ...kept, expiresAt: Math.min(kept.expiresAt, this.#now), purged: true });
+    const query = url === undefined ? "" : `?url=${url}`;
+    const answered = this.#admin(
+      new Request(`http://127.0.0.1/purge${query}`, { method: "POST", headers: { host: "127.0.0.1" } }),
+    );
+    this.#purged(url);
+    this.#isKept((await answered).status === 200, "a purge is answered");
+    this.#saved = new Map(this.#kept);
+    await this.#look();
+  }
+
+  /** The watched file changes. */
+  async change(): Promise<void> {
+    if (!this.#settings.watches) return;
+    this.#counters.purge();
+    this.#purged();
+    await this.#look();
+  }
+
+  /** The snapshot is saved. */
+  async save(): Promise<void> {
+    await this.#snapshot.save();
+    this.#saved = new Map(this.#kept);
+    await this.#look();
+  }
+
+  /** The process is killed, and the next one starts. */
+  async kill(): Promise<void> {
+    this.#readers.clear();
+    this.#open.clear();
+    this.#latest.clear();
+    this.#failedAt.clear();
+    this.#sleepers.clear();
+    this.#kept.clear();
+    [this.#counters, this.#snapshot, this.#admin] = this.#start();
+    this.#snapshot.load();
+    for (const [target, kept] of this.#saved) {
+      // Nobody knows why one that is over is over.
+      const purged = kept.purged || kept.expiresAt <= this.#now;
+      this.#kept.set(target, {
+        ...kept,
+        purged,
+        expiresAt: purged ? Math.min(kept.expiresAt, this.#now) : kept.expiresAt,
+      });
     }
-    if (url === undefined) this.#firstAfterPurgeOfAll = this.#lastId + 1;
-    else this.#firstAfterPurge.set(targetOf(url), this.#lastId + 1);
+    if (this.#settings.watches) {
+      // Nobody knows whether it has changed since the save.
+      this.#counters.cache.expireAll();
+      this.#purged();
+    }
     await this.#look();
   }
 
@@ -206,6 +279,15 @@ export class Page {
 
   get #staleMs(): number {
     return Math.max(this.#settings.staleIfErrorMs, this.#settings.staleWhileRevalidateMs);
+  }
+
+  #purged(url?: string): void {
+    for (const [target, kept] of this.#kept) {
+      if (kept.purged || url !== undefined && target !== targetOf(url)) continue;
+      this.#kept.set(target, { ...kept, expiresAt: Math.min(kept.expiresAt, this.#now), purged: true });
+    }
+    if (url === undefined) this.#firstAfterPurgeOfAll = this.#lastId + 1;
+    else this.#firstAfterPurge.set(targetOf(url), this.#lastId + 1);
   }
 
   #asked(target: string): Promise<Answer> {
@@ -371,18 +453,24 @@ const pass = fc.constantFrom(250, 1_000, TTL_MS).map((ms) => step(`pass ${ms}`, 
 const setClock = fc.constantFrom(-3_600_000, -2_000, 5_000).map((ms) => {
   return step(`set clock by ${ms}`, (page) => page.setClock(ms));
 });
+const change = fc.constant(step("change", (page) => page.change()));
+const save = fc.constant(step("save", (page) => page.save()));
+const kill = fc.constant(step("kill", (page) => page.kill()));
 const purge = fc.option(url, { nil: undefined }).map((url) => step(`purge ${url}`, (page) => page.purge(url)));
 const sweep = fc.constant(step("sweep", (page) => page.sweep()));
 const flood = fc.constant(step("flood", (page) => page.flood()));
 
 const STEP = fc.oneof(
-  { weight: 12, arbitrary: readOne },
-  { weight: 6, arbitrary: readBatch },
-  { weight: 12, arbitrary: answer },
-  { weight: 8, arbitrary: pass },
-  { weight: 1, arbitrary: setClock },
-  { weight: 3, arbitrary: purge },
-  { weight: 1, arbitrary: sweep },
+  { weight: 60, arbitrary: readOne },
+  { weight: 30, arbitrary: readBatch },
+  { weight: 60, arbitrary: answer },
+  { weight: 40, arbitrary: pass },
+  { weight: 5, arbitrary: setClock },
+  { weight: 15, arbitrary: purge },
+  { weight: 5, arbitrary: change },
+  { weight: 5, arbitrary: save },
+  { weight: 5, arbitrary: kill },
+  { weight: 5, arbitrary: sweep },
   { weight: 1, arbitrary: flood },
 );
 
@@ -390,6 +478,7 @@ const settings: fc.Arbitrary<Settings> = fc.record({
   staleIfErrorMs: fc.constantFrom(0, 86_400_000),
   staleWhileRevalidateMs: fc.constantFrom(0, 60_000),
   maxEntries: fc.constantFrom(1, 100_000),
+  watches: fc.boolean(),
 });
 
 /**
@@ -398,14 +487,13 @@ const settings: fc.Arbitrary<Settings> = fc.record({
  * @throws with the shortest order in which one is not, and the seed that finds it again.
  */
 export async function tryOrders(runs: number, seed?: number): Promise<void> {
-  const property = fc.asyncProperty(
-    settings,
-    fc.commands([STEP], { maxCommands: 60, size: "max" }),
-    async (settings, steps) => {
-      const page = new Page(settings);
-      await fc.asyncModelRun(() => ({ model: {}, real: page }), steps);
-      await page.end();
-    },
-  );
+  await using folder = await makeFolder();
+  let started = 0;
+  const steps = fc.commands([STEP], { maxCommands: 60, size: "max" });
+  const property = fc.asyncProperty(settings, steps, async (settings, steps) => {
+    const page = new Page(settings, `${folder.path}/${started++}`);
+    await fc.asyncModelRun(() => ({ model: {}, real: page }), steps);
+    await page.end();
+  });
   await fc.assert(property, { numRuns: runs, ...seed !== undefined && { seed } });
 }
