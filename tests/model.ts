@@ -471,7 +471,7 @@ const STEP = fc.oneof(
   { weight: 5, arbitrary: save },
   { weight: 5, arbitrary: kill },
   { weight: 5, arbitrary: sweep },
-  { weight: 1, arbitrary: flood },
+  { weight: 3, arbitrary: flood },
 );
 
 const settings: fc.Arbitrary<Settings> = fc.record({
