@@ -63,7 +63,7 @@ Deno.test("in an outage it says that Stacosys is down, since when, why, and what
 Deno.test("after an outage it says so, and what readers got of it within five minutes", async () => {
   const service = await startService();
   await service.count("/a/");
-  service.stacosys.answer = BAD;
+  service.stacosys.answer = { outcome: "network", reason: "Connection refused (os error 111)" };
   service.pass(60);
   await service.count("/a/");
   service.pass(2);
@@ -76,7 +76,7 @@ Deno.test("after an outage it says so, and what readers got of it within five mi
   for (
     const part of [
       "● up for 30 s",
-      "last error: status 500",
+      "last error: Connection refused",
       "32 s ago",
       "▲ some got an old count",
       "4 counts in 5 minutes: 50% old",
@@ -98,7 +98,7 @@ Deno.test("what no request has tested for a minute is said with its age", async 
   service.stacosys.answer = BAD;
   await service.count("/b/");
   service.pass(2);
-  await service.count("/b/");
+  await service.count("/c/");
   service.pass(3_600);
   assertStringIncludes(await said(service), "▲ was down when last asked, 1 h 0 min ago");
 });
