@@ -21,8 +21,9 @@ import { type Certificate, readCertificate } from "./service/tls.ts";
 import { lookAt, Watch } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
+import { proxyAsGo } from "./upstream/no_proxy.ts";
 import { Outage } from "./upstream/outage.ts";
-import { type Ask, bypassProxy, createStacosys } from "./upstream/stacosys.ts";
+import { type Ask, createStacosys } from "./upstream/stacosys.ts";
 import { pathOf } from "./upstream/target.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
@@ -54,7 +55,7 @@ export async function main(args: readonly string[]): Promise<void> {
   survive(log);
   const metrics = new Metrics();
   const outage = new Outage(log);
-  bypassProxy();
+  proxyAsGo(config.stacosys);
   const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { staleMs, staleWhileRevalidateMs, paths } = config;
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
