@@ -4,6 +4,8 @@
  * @module
  */
 
+import { escapeInvisible } from "./log.ts";
+
 /** An address to listen on. */
 export interface Address {
   readonly hostname: string | undefined;
@@ -137,6 +139,6 @@ export function flag({ given, fault }: Setting): boolean | undefined {
 /** A value as a fault names it. */
 export function inWords(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
+  const text = escapeInvisible(JSON.stringify(value));
   return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }

@@ -46,15 +46,19 @@ export function createLog(
     const omission = leftOut === 0 ? "" : ` (${leftOut} lines left out before this one)`;
     leftOut = 0;
     try {
-      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(hidePasswords(text))}${omission}`);
+      write(`${new Date(now()).toISOString()} ${level} ${escapeInvisible(hidePasswords(text))}${omission}`);
     } catch {
       // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
     }
   };
 }
 
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** The text with what does not show, such as control characters and a no-break space, written as in JSON. */
+export function escapeInvisible(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** The text without the passwords of the URLs in it. */
