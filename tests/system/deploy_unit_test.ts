@@ -5,7 +5,6 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { OPTIONS } from "../../compile/compile.ts";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
@@ -106,24 +105,20 @@ Deno.test("production's configuration serves counters, keeps a snapshot and has 
 });
 
 for (
-  const [where, hasTls, expected] of [
-    ["of its own", true, "try-restart httpfastcache"],
-    ["of NginX", false, "reload nginx"],
+  const [where, tls, systemd, expected] of [
+    ["of its own", "there", "there", "systemctl try-restart httpfastcache"],
+    ["of NginX", "none", "there", "systemctl reload nginx"],
+    ["of NginX, without systemd", "none", "none", "nginx -s reload"],
   ] as const
 ) {
   Deno.test(`after a renewal the hook has the new certificate taken for HTTPS ${where}`, async () => {
     await using folder = await makeFolder();
-    const dropIn = `${folder.path}/tls.conf`;
-    if (hasTls) await Deno.writeTextFile(dropIn, DROP_IN);
-    const hook = replaced(
-      await deployed("certbot-hook"),
-      "/etc/systemd/system/httpfastcache.service.d/tls.conf",
-      dropIn,
-    );
-    assertEquals(await run("sh", "-c", `systemctl() { echo "$@"; }\n${hook}`), {
-      success: true,
-      output: `${expected}\n`,
-    });
+    await Deno.writeTextFile(`${folder.path}/there`, "");
+    let hook = await deployed("certbot-hook");
+    hook = replaced(hook, "/etc/systemd/system/httpfastcache.service.d/tls.conf", `${folder.path}/${tls}`);
+    hook = replaced(hook, "-d /run/systemd/system", `-e ${folder.path}/${systemd}`);
+    const programs = ["systemctl", "nginx"].map((name) => `${name}() { echo ${name} "$@"; }\n`).join("");
+    assertEquals(await run("sh", "-c", programs + hook), { success: true, output: `${expected}\n` });
   });
 }
 
@@ -137,10 +132,6 @@ Deno.test("the drop-in and the site name the same certificate, and the drop-in t
 
 Deno.test("the documentation names each file of deploy/", async () => {
   for await (const { name } of Deno.readDir(pathOf(""))) assert(OPERATIONS.includes(name), name);
-});
-
-Deno.test("the documentation starts deno itself with the options of the executable", () => {
-  assert(OPERATIONS.replaceAll(/ \\\n +/g, " ").includes(` ${OPTIONS.join(" ")} /usr/local/lib/httpfastcache.js `));
 });
 
 Deno.test("each link within the documentation leads to a heading", () => {
