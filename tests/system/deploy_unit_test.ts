@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
@@ -14,7 +14,9 @@ import { ask, brief } from "./reader.ts";
 
 const UNIT = await deployed("httpfastcache.service");
 const DROP_IN = await deployed("tls.conf");
-const OPERATIONS = await Deno.readTextFile(`${import.meta.dirname}/../../docs/operations.md`);
+const DOCS = new URL("../../docs/", import.meta.url);
+const OPERATIONS = await Deno.readTextFile(new URL("operations.md", DOCS));
+const MORE = await Deno.readTextFile(new URL("more.md", DOCS));
 
 test(
   "systemd has nothing to say about the unit, alone and with the drop-in for HTTPS",
@@ -127,17 +129,28 @@ Deno.test("the drop-in and the site name the same certificate, and the drop-in t
   assert((await deployed("nginx.conf")).includes(`ssl_certificate ${certificate};`));
   const paths = [...DROP_IN.matchAll(/"\/run\/credentials\/[^"]+"/g)].map(([path]) => path);
   assertEquals(paths.length, 2);
-  for (const path of paths) assert(OPERATIONS.includes(path), path);
+  for (const path of paths) assert(MORE.includes(path), path);
 });
 
 Deno.test("the documentation names each file of deploy/", async () => {
-  for await (const { name } of Deno.readDir(pathOf(""))) assert(OPERATIONS.includes(name), name);
+  for await (const { name } of Deno.readDir(pathOf(""))) assert((OPERATIONS + MORE).includes(name), name);
 });
 
-Deno.test("each link within the documentation leads to a heading", () => {
-  const headings = [...OPERATIONS.matchAll(/^## (.*)$/gm)].map(([, text = ""]) =>
-    text.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")
-  );
-  const links = [...OPERATIONS.matchAll(/\]\(#([^)]*)\)/g)].map(([, link = ""]) => link);
-  assertEquals(links.filter((link) => !headings.includes(link)), []);
+Deno.test("what an owner reads at night is short", () => {
+  assertLessOrEqual(OPERATIONS.trim().split(/\s+/).length, 2_000);
+});
+
+Deno.test("each link from one heading of the documentation to another leads there", async () => {
+  const headings = new Set<string>();
+  const links: string[] = [];
+  for await (const { name } of Deno.readDir(DOCS)) {
+    if (!name.endsWith(".md")) continue;
+    const text = await Deno.readTextFile(new URL(name, DOCS));
+    for (const [, heading = ""] of text.matchAll(/^## (.*)$/gm)) {
+      headings.add(`${name}#${heading.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")}`);
+    }
+    for (const [, file, to] of text.matchAll(/\]\(([\w.]*)(#[^)]+)\)/g)) links.push(`${file || name}${to}`);
+  }
+  assert(links.length > 0);
+  assertEquals(links.filter((link) => !headings.has(link)), []);
 });
