@@ -9,7 +9,7 @@ import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
 import { deployed, pathOf, replaced, run, test } from "./deploy.ts";
-import { FROM_SOURCE, startProgram } from "./program.ts";
+import { FROM_SOURCE, type Program, startProgram } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 
 const UNIT = await deployed("httpfastcache.service");
@@ -54,28 +54,39 @@ Deno.test("the unit starts again what was killed or found its port in use, and n
   assert(final.includes("EXEC"));
 });
 
-Deno.test("a reload ends the process if the configuration is good, and leaves it alone if it is broken", async () => {
-  await using stacosys = await stand.startStandIn();
-  await using program = await startProgram({ Stacosys: stacosys.url });
-  const file = `${program.folder}/config.json`;
-  const good = await Deno.readTextFile(file);
+const RELOADS = [["the unit", UNIT, []], ["the drop-in for HTTPS", DROP_IN, ["mount"]]] as const;
 
-  await Deno.writeTextFile(file, good.replace("HostPort", "HostPrt"));
-  const refused = await reload(program.process.pid, file);
-  assert(!refused.success);
-  assertMatch(refused.output, /HostPort: expected/);
-  assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+for (const [name, unit, needs] of RELOADS) {
+  test(
+    `a reload by ${name} ends the process if the configuration is good, and not if it is broken`,
+    needs,
+    async () => {
+      await using stacosys = await stand.startStandIn();
+      await using program = await startProgram({ Stacosys: stacosys.url });
+      const file = `${program.folder}/config.json`;
+      const good = await Deno.readTextFile(file);
 
-  await Deno.writeTextFile(file, good);
-  assert((await reload(program.process.pid, file)).success);
-  assertEquals((await program.process.status).code, 0);
-});
+      await Deno.writeTextFile(file, good.replace("HostPort", "HostPrt"));
+      const refused = await reload(unit, program, file);
+      assert(!refused.success);
+      assertMatch(refused.output, /HostPort: expected/);
+      assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+
+      await Deno.writeTextFile(file, good);
+      assert((await reload(unit, program, file)).success);
+      assertEquals((await program.process.status).code, 0);
+    },
+  );
+}
 
 /** Does what `systemctl reload` does: one command after the other, until one fails. */
-async function reload(pid: number, config: string): Promise<{ success: boolean; output: string }> {
-  const commands = settings(UNIT, "ExecReload").map((command) =>
-    command.replace("/usr/local/bin/httpfastcache", FROM_SOURCE.map(quote).join(" "))
-      .replace("/etc/httpfastcache/config.json", quote(config)).replace("${MAINPID}", String(pid))
+async function reload(unit: string, { folder, process }: Program, config: string) {
+  const executable = `${folder}/httpfastcache`;
+  await Deno.writeTextFile(executable, `#!/bin/sh\nexec ${FROM_SOURCE.map(quote).join(" ")} "$@"\n`, { mode: 0o755 });
+  const commands = settings(unit, "ExecReload").filter((command) => command !== "").map((command) =>
+    command.replace(/^\+/, "").replaceAll("%%", "%").replaceAll("${MAINPID}", String(process.pid))
+      .replace("/usr/local/bin/httpfastcache", `"${executable}"`)
+      .replace("/etc/httpfastcache/config.json", `"${config}"`)
   );
   assertEquals(commands.length, 2);
   return await run("sh", "-c", commands.join(" && "));
@@ -87,8 +98,28 @@ function quote(text: string): string {
 
 /** The values that a unit gives to a key. */
 function settings(unit: string, key: string): string[] {
-  return [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value = ""]) => value);
+  const lines = unit.replaceAll(/\\\n */g, "");
+  return [...lines.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value = ""]) => value);
 }
+
+Deno.test("an update that is run twice keeps the version before, to which one rolls back", async () => {
+  await using folder = await makeFolder();
+  const installed = `${folder.path}/installed`;
+  const write = (name: string, text: string) => Deno.writeTextFile(`${folder.path}/${name}`, text);
+  async function runLine(what: RegExp): Promise<void> {
+    const [line = ""] = what.exec(OPERATIONS) ?? [];
+    const here = line.replaceAll("/usr/local/bin/", `${installed}/`);
+    const { success, output } = await run("sh", "-c", `cd ${folder.path}; ${here}`);
+    assert(success, `${here}: ${output}`);
+  }
+  await Deno.mkdir(installed);
+  await write("installed/httpfastcache", "the version before");
+  await write("httpfastcache", "the new version");
+  for (let times = 0; times < 2; times++) await runLine(/^cmp .*$/m);
+  assertEquals(await Deno.readTextFile(`${installed}/httpfastcache`), "the new version");
+  await runLine(/^mv .*\.old .*$/m);
+  assertEquals(await Deno.readTextFile(`${installed}/httpfastcache`), "the version before");
+});
 
 Deno.test("production's configuration serves counters, keeps a snapshot and has a listener for the owner", async () => {
   await using stacosys = await stand.startStandIn();
