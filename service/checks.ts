@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeInvisible } from "./log.ts";
+import { escapeInvisible } from "./invisible.ts";
 
 /** An address to listen on. */
 export interface Address {

@@ -7,7 +7,8 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as checks from "./checks.ts";
 import { type Address, type Check, inWords } from "./checks.ts";
-import { escapeInvisible, reason } from "./log.ts";
+import { escapeInvisible, invisibleIn, isUtf16 } from "./invisible.ts";
+import { reason } from "./log.ts";
 
 /** A configuration that was checked. */
 export interface Config {
@@ -148,25 +149,16 @@ export function parseConfig(text: string, file: string): Reading {
 }
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
-  if (UTF_16.test(text)) return void fault("expected JSON in UTF-8, got UTF-16; save the file as UTF-8");
+  if (isUtf16(text)) return void fault("expected JSON in UTF-8, got UTF-16; save the file as UTF-8");
   try {
     const value: unknown = JSON.parse(withoutByteOrderMark(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${inWords(value)}`);
   } catch (error) {
-    const why = escapeInvisible(reason(error).replaceAll(/[ \n\r\t]+/g, " "));
-    fault(`expected JSON, got something else: ${why}${invisibleIn(text)}`);
+    const invisible = invisibleIn(text);
+    const hint = invisible === undefined ? "" : `; ${invisible} is no blank in JSON`;
+    fault(`expected JSON, got something else: ${escapeInvisible(reason(error).replaceAll(/[ \t\r\n]+/g, " "))}${hint}`);
   }
-}
-
-/** UTF-16, as PowerShell writes it, read as UTF-8: its byte order mark is none, or each second byte of ASCII is 0. */
-const UTF_16 = /^(\ufffd\ufffd|\0[^\0]|[^\0]\0)/;
-
-/** Names the first character outside of quotes that looks like a blank or like nothing, and is not allowed in JSON. */
-function invisibleIn(text: string): string {
-  const outside = withoutByteOrderMark(text).replaceAll(/"(?:[^"\\]|\\.)*("|$)/g, "");
-  const code = /[^\P{C}\t\n\r]|[^\P{Z} ]/u.exec(outside)?.[0].codePointAt(0);
-  return code === undefined ? "" : `; U+${code.toString(16).toUpperCase().padStart(4, "0")} is no blank in JSON`;
 }
 
 function withoutByteOrderMark(text: string): string {

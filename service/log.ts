@@ -4,6 +4,8 @@
  * @module
  */
 
+import { escapeInvisible } from "./invisible.ts";
+
 /** Writes a line. With `always` it is never left out: for rare lines that the owner has to know. */
 export type Log = (level: "info" | "warning" | "error", text: string, always?: "always") => void;
 
@@ -51,14 +53,6 @@ export function createLog(
       // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
     }
   };
-}
-
-/** The text with what does not show, such as control characters and a no-break space, written as in JSON. */
-export function escapeInvisible(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /** The text without the passwords of the URLs in it. */
