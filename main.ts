@@ -22,8 +22,9 @@ import { type Certificate, readCertificate } from "./service/tls.ts";
 import { Watch, whyNotSeen } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
+import { proxyAsGo } from "./upstream/no_proxy.ts";
 import { Outage } from "./upstream/outage.ts";
-import { type Ask, bypassProxy, createStacosys } from "./upstream/stacosys.ts";
+import { type Ask, createStacosys } from "./upstream/stacosys.ts";
 import { pathOf } from "./upstream/target.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
@@ -55,7 +56,7 @@ export async function main(args: readonly string[]): Promise<void> {
   survive(log);
   const metrics = new Metrics();
   const outage = new Outage(log);
-  bypassProxy();
+  proxyAsGo(config.stacosys.url);
   const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { paths } = config;
   const counters = new Counters({ ...config, ask, outage });

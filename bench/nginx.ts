@@ -84,7 +84,7 @@ export async function nginxBefore(
     if (!what.test(site)) throw new Error(`expected ${what} in deploy/nginx.conf`);
     site = site.replace(what, () => by);
   };
-  replace(/server \{\s+listen 80;[^}]*\}/, "");
+  replace(/^server \{[^{}]*listen 80;.*?^\}/ms, "");
   replace(/127\.0\.0\.1:8101/g, host);
   replace(/listen 443 ssl/, `listen 127.0.0.1:${port} ssl`);
   replace(/listen \[::\]:443[^;]*;/, "");

@@ -16,7 +16,13 @@ const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-increme
 export const OPTIONS: readonly string[] = [
   "--quiet",
   "--no-prompt",
-  ...["--allow-net", "--allow-read", "--allow-write", "--allow-env=NO_PROXY,no_proxy", "--allow-sys=uid,hostname"],
+  ...[
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env=NO_PROXY,no_proxy,ALL_PROXY,all_proxy",
+    "--allow-sys=uid,hostname",
+  ],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
   `--v8-flags=${V8_FLAGS}`,
 ];

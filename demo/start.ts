@@ -10,7 +10,7 @@ import { AddressBusy } from "../service/listen.ts";
 import { reason } from "../service/log.ts";
 import { main } from "../main.ts";
 import { countOf } from "../upstream/count.ts";
-import { bypassProxy } from "../upstream/stacosys.ts";
+import { proxyAsGo } from "../upstream/no_proxy.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";
 import { type Comments, type DemoStacosys, openComments, serveStacosys, TOKEN } from "./stacosys.ts";
@@ -27,7 +27,7 @@ addEventListener("unhandledrejection", (event) => {
 
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
-bypassProxy();
+if (config !== undefined) proxyAsGo(config.stacosys.url);
 const found = config && await findStacosys(config);
 try {
   await main(["--config", FILE]);

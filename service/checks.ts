@@ -4,6 +4,8 @@
  * @module
  */
 
+import { escapeInvisible } from "./invisible.ts";
+
 /** An address to listen on. */
 export interface Address {
   readonly hostname: string | undefined;
@@ -181,6 +183,6 @@ export function kindOf(value: unknown): string {
 /** A value as a fault shows it. */
 export function inWords(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
+  const text = escapeInvisible(JSON.stringify(value));
   return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }

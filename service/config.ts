@@ -7,6 +7,7 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as checks from "./checks.ts";
 import { type Address, type Check, inWords, kindOf, type Stacosys } from "./checks.ts";
+import { escapeInvisible, invisibleIn, isUtf16 } from "./invisible.ts";
 import { reason } from "./log.ts";
 
 /** A configuration that was checked. */
@@ -166,12 +167,15 @@ function withoutPassword(values: readonly (readonly [string, unknown])[], url: s
 }
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
+  if (isUtf16(text)) return void fault("expected JSON in UTF-8, got UTF-16; save the file as UTF-8");
   try {
     const value: unknown = JSON.parse(withoutByteOrderMark(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${kindOf(value)}`);
   } catch (error) {
-    fault(`expected JSON, got something else: ${withoutExcerpt(reason(error), text)}`);
+    const invisible = invisibleIn(text);
+    const hint = invisible === undefined ? "" : `; ${invisible} is no blank in JSON`;
+    fault(`expected JSON, got something else: ${escapeInvisible(withoutExcerpt(reason(error), text))}${hint}`);
   }
 }
 

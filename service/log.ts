@@ -4,6 +4,8 @@
  * @module
  */
 
+import { escapeInvisible } from "./invisible.ts";
+
 /** Writes a line. With `always` it is never left out: for rare lines that the owner has to know. */
 export type Log = (level: "info" | "warning" | "error", text: string, always?: "always") => void;
 
@@ -46,15 +48,11 @@ export function createLog(
     const omission = leftOut === 0 ? "" : ` (${leftOut} lines left out before this one)`;
     leftOut = 0;
     try {
-      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(text)}${omission}`);
+      write(`${new Date(now()).toISOString()} ${level} ${escapeInvisible(text)}${omission}`);
     } catch {
       // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
     }
   };
-}
-
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Logs errors that nothing else caught, so that readers go on being served. */

@@ -151,7 +151,9 @@ async function lookAt(file: string): Promise<Look> {
     // Readers leave an empty write-ahead log.
     return { seen: log === undefined || log.size === 0 ? inWords(info) : `${inWords(info)} ${inWords(log)}` };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { fault: `${file} is not there` };
+    if (error instanceof Deno.errors.NotFound) {
+      return { fault: `${file} is not there, or hidden by the unit, as /home and /root are` };
+    }
     if (error instanceof Deno.errors.PermissionDenied) {
       return { fault: `${file} cannot be seen: the user of this service has no right to pass through its folders` };
     }

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import { isLoopback } from "../service/checks.ts";
-import { parseConfig } from "../service/config.ts";
+import { parseConfig, readConfigFile } from "../service/config.ts";
+import { makeFolder } from "./folder.ts";
 
 const REQUIRED = { HostPort: "127.0.0.1:8101", Stacosys: "http://127.0.0.1:8100" };
 
@@ -363,6 +364,33 @@ Deno.test("what is no JSON object is one fault that says where", () => {
   }
 });
 
+Deno.test("what does not show is named in a fault", () => {
+  const fault = (text: string) => parseConfig(text, "c.json").faults[0] ?? "";
+  assertMatch(
+    fault('{\u00a0"HostPort": ":1"}'),
+    /^c\.json: expected JSON, got something else: .*; U\+00A0 is no blank in JSON$/,
+  );
+  assertMatch(fault('{"HostPort":\u200b":1"}'), /'\\u200b' in line 1; U\+200B is no blank in JSON$/);
+  assertEquals(fault('{"HostPort": "a \u00a0').includes("no blank"), false);
+  assertMatch(fault(JSON.stringify({ ...REQUIRED, HostPort: ":1\u00a0\u009b" })), /, got ":1\\u00a0\\u009b"$/);
+});
+
+for (const order of ["little", "big"]) {
+  for (const mark of ["", "\ufeff"]) {
+    Deno.test(`a file in UTF-16, ${order} endian, with${mark ? "" : "out"} a byte order mark, is named as such`, async () => {
+      await using folder = await makeFolder();
+      const file = `${folder.path}/c.json`;
+      const text = mark + JSON.stringify(REQUIRED);
+      const bytes = new DataView(new ArrayBuffer(2 * text.length));
+      for (let i = 0; i < text.length; i++) bytes.setUint16(2 * i, text.charCodeAt(i), order === "little");
+      await Deno.writeFile(file, new Uint8Array(bytes.buffer));
+      assertEquals(parseConfig(readConfigFile(file), "c.json").faults, [
+        "c.json: expected JSON in UTF-8, got UTF-16; save the file as UTF-8",
+      ]);
+    });
+  }
+}
+
 Deno.test("an unknown name is warned about, with the nearest known one if it looks like a slip", () => {
   assertEquals(read({ TtlSecond: 5, Ttl: 5, timeout: 5, TlsKerFile: "k", Colour: "red", "a\nb": 1 }).warnings, [
     "c.json: TtlSecond: unknown, ignored; did you mean TtlSeconds?",
@@ -406,7 +434,7 @@ Deno.test("whatever the file holds, there is a configuration or a fault, and eac
     fc.property(text, (text) => {
       const { config, faults, warnings } = parseConfig(text, "c.json");
       assertEquals(config === undefined, faults.length > 0);
-      for (const line of [...faults, ...warnings]) assertMatch(line, /^c\.json: [^\r\n]+$/);
+      for (const line of [...faults, ...warnings]) assertMatch(line, /^c\.json: [^\p{Cc}\p{Zl}\p{Zp}]+$/u);
     }),
     { numRuns: 2_000 },
   );

@@ -65,15 +65,6 @@ const MAX_REDIRECTS = 10;
 /** The longest delay that `setTimeout` can take; a longer one fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Hosts that are never asked through a proxy, as with Go. */
-const LOOPBACK = "localhost,127.0.0.0/8,::1";
-
-/** Keeps requests to this machine off any proxy that the environment names. Call it before any `fetch`. */
-export function bypassProxy(): void {
-  const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy");
-  Deno.env.set("NO_PROXY", listed ? `${listed},${LOOPBACK}` : LOOPBACK);
-}
-
 /**
  * Returns a function that asks the Stacosys at `url`.
  *

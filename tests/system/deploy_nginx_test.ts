@@ -5,14 +5,13 @@
  */
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
-import { type Folder, makeFolder } from "../folder.ts";
+import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
-import { deployed, end, PATH, replaced, run, test } from "./deploy.ts";
+import { replaced, run, test } from "./deploy.ts";
 import { freePort, type Program, startProgram } from "./program.ts";
-import { type Answer, brief, received } from "./reader.ts";
-
-const SITE = await deployed("nginx.conf");
+import { brief, received } from "./reader.ts";
+import { asItIs, severalInstances, type Site, startSite, withBackup, withoutOwnCache, writeSite } from "./site.ts";
 
 /** Generous, since the machine may be busy. */
 const LIMIT_MS = 60_000;
@@ -70,17 +69,50 @@ forSite("plain HTTP is led to HTTPS", async () => {
   assertEquals(answer.headers.get("location"), "https://127.0.0.1/comments/count?url=/a/");
 });
 
-forSite("NginX's own cache asks the cache once for all who wait", async () => {
+forSite("certbot renews the certificate by files that NginX hands out", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using root = await makeFolder();
+  await Deno.chmod(root.path, 0o755);
+  await Deno.mkdir(`${root.path}/.well-known/acme-challenge`, { recursive: true });
+  await Deno.writeTextFile(`${root.path}/.well-known/acme-challenge/token`, "proof");
+  await using site = await startSite([program], stacosys, (site) => replaced(site, "/var/www/html", root.path));
+  const answer = await received(await fetch(`${site.plainUrl}/.well-known/acme-challenge/token`));
+  assertEquals(brief(answer), "200 proof");
+});
+
+forSite("the script is packed, and a reader who has it is told so", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys);
+  const script = await site.get("/comments/counts.js");
+  assertMatch(script.headers.get("vary") ?? "", /Accept-Encoding/);
+  const etag = script.headers.get("etag") ?? "";
+  // Deno unpacks, and then says nothing of how it was packed; a weak tag is one of what NginX has packed.
+  assertMatch(etag, /^W\//);
+  assertEquals((await site.get("/comments/counts.js", { headers: { "if-none-match": etag } })).status, 304);
+});
+
+forSite("the location of an owner who had the Go program works as it is", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys, (site) => {
+    const [location = ""] = /^ {4}# \(3\).*?^ {4}\}\n/ms.exec(site) ?? [];
+    return replaced(site, location, "    location /comments/count { proxy_pass http://127.0.0.1:8101; }\n");
+  });
+  assertEquals(brief(await site.count("/a/")), '200 {"count":7}');
+  assertEquals(brief(await site.get("/comments/counts?token=t&url=/a/&url=/b/")), '200 {"counts":{"/a/":7,"/b/":7}}');
+  assertEquals((await site.get("/comments/counts.js")).status, 200);
+});
+
+forSite("Stacosys is asked once for all who wait at NginX", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.slowly(300, 7));
-  await using program = await startProgram({ Stacosys: stacosys.url, ...withMetrics() });
-  // For as long as a busy machine may take to bring a hundred readers.
-  await using site = await startSite([program], stacosys, (site) => {
-    return replaced(site, "proxy_cache_valid 200 1s;", "proxy_cache_valid 200 1h;");
-  });
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await using site = await startSite([program], stacosys);
   const crowd = await Promise.all(Array.from({ length: 100 }, () => site.count("/a/")));
   assertEquals(new Set(crowd.map(brief)), new Set(['200 {"count":7}']));
-  assertEquals(await requestsTo(program), 1);
+  assertEquals(stacosys.requests.length, 1);
 });
 
 forSite("NginX's own cache asks the cache again when what it has is a second old", async () => {
@@ -205,129 +237,6 @@ forSite("two instances fetch each URL once in all, and the death of one is not n
 
 const ARTICLES = Array.from({ length: 40 }, (_, i) => `/2017/article-${i}/`);
 
-/** A change that a comment in the site tells how to make. */
-type Edit = (site: string) => string;
-
-function asItIs(site: string): string {
-  return site;
-}
-
-function withoutOwnCache(site: string): string {
-  return replaced(site, "proxy_cache comments;", "proxy_cache off;");
-}
-
-function withBackup(site: string): string {
-  return replaced(site, "# server 127.0.0.1:8100 backup;", "server 127.0.0.1:8100 backup;");
-}
-
-function severalInstances(site: string): string {
-  const [one = ""] = /^upstream httpfastcache \{.*?^\}\n/ms.exec(site) ?? [];
-  return replaced(site, one, "").replaceAll(/^# (upstream httpfastcache \{| {4}.*|\})$/gm, "$1");
-}
-
-/** The site in a real NginX. */
-interface Site extends AsyncDisposable {
-  /** Where it leads plain HTTP from. */
-  readonly plainUrl: string;
-  get(target: string, init?: RequestInit): Promise<Answer>;
-  count(article: string): Promise<Answer>;
-}
-
-async function startSite(
-  caches: readonly { readonly url: string }[],
-  stacosys: { readonly url: string },
-  edit: Edit = asItIs,
-): Promise<Site> {
-  const folder = await makeFolder();
-  const { file, url, plainUrl, cert } = await writeSite(folder, caches.map(hostOf), hostOf(stacosys), edit);
-  const nginx = new Deno.Command("nginx", {
-    args: ["-c", file],
-    env: { PATH },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const said = new Response(nginx.stderr).text();
-  const client = Deno.createHttpClient({ caCerts: [cert] });
-
-  async function dispose(): Promise<void> {
-    client.close();
-    await end(nginx, "SIGTERM");
-    await said;
-    await folder[Symbol.asyncDispose]();
-  }
-  async function get(target: string, init: RequestInit = {}): Promise<Answer> {
-    return await received(await fetch(url + target, { ...init, client }));
-  }
-  try {
-    await Promise.race([
-      until(() => listens(new URL(url)), "NginX listens", LIMIT_MS),
-      nginx.status.then(async () => Promise.reject(new Error(`NginX has ended: ${await said}`))),
-    ]);
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return {
-    plainUrl,
-    get,
-    count: (article) => get(`/comments/count?token=t&url=${article}`),
-    [Symbol.asyncDispose]: dispose,
-  };
-}
-
-/** Writes the site as the owner of this machine has it, and the configuration of NginX that it is part of. */
-async function writeSite({ path }: Folder, caches: readonly string[], stacosys: string, edit: Edit) {
-  const [port, plainPort] = [freePort(), freePort()];
-  const [first = "", second = ""] = caches;
-  // NginX lets its workers, who are not root, do the writing.
-  await Deno.chmod(path, 0o755);
-  const { success, output } = await run(
-    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-    ...["-keyout", `${path}/privkey.pem`, "-out", `${path}/fullchain.pem`, "-subj", "/CN=comments.example.org"],
-    ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
-  );
-  assert(success, output);
-
-  let site = edit(SITE);
-  for (
-    const [what, by] of [
-      ["/etc/letsencrypt/live/comments.example.org", path],
-      ["comments.example.org", "127.0.0.1"],
-      ["listen 80;", `listen 127.0.0.1:${plainPort};`],
-      ["listen [::]:80;", ""],
-      ["listen 443 ", `listen 127.0.0.1:${port} `],
-      ["listen [::]:443 ssl http2;", ""],
-      ["/var/cache/nginx-comments", `${path}/cache`],
-      ["127.0.0.1:8100", stacosys],
-    ] as const
-  ) site = replaced(site, what, by);
-  site = site.replaceAll("127.0.0.1:8101", first)
-    .replace("192.0.2.11:8101", first).replace("192.0.2.12:8101", second);
-
-  const file = `${path}/nginx.conf`;
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  await Deno.writeTextFile(
-    file,
-    `daemon off;
-pid ${path}/pid;
-error_log stderr;
-events {}
-http {
-access_log off;
-${temporary.map((name) => `${name}_temp_path ${path}/${name};`).join("\n")}
-${site}
-}
-`,
-  );
-  return {
-    file,
-    url: `https://127.0.0.1:${port}`,
-    plainUrl: `http://127.0.0.1:${plainPort}`,
-    cert: await Deno.readTextFile(`${path}/fullchain.pem`),
-  };
-}
-
 /** Connections on the way to a program, counted. */
 interface Relay extends AsyncDisposable {
   readonly url: string;
@@ -403,17 +312,4 @@ async function requestsTo(program: Program): Promise<number> {
 async function kill({ process }: Program): Promise<void> {
   process.kill("SIGKILL");
   await process.status;
-}
-
-async function listens({ hostname, port }: URL): Promise<boolean> {
-  try {
-    using _ = await Deno.connect({ hostname, port: Number(port) });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function hostOf({ url }: { readonly url: string }): string {
-  return new URL(url).host;
 }

@@ -4,18 +4,19 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { OPTIONS } from "../../compile/compile.ts";
+import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
 import { deployed, pathOf, replaced, run, test } from "./deploy.ts";
-import { FROM_SOURCE, startProgram } from "./program.ts";
+import { FROM_SOURCE, type Program, startProgram } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 
 const UNIT = await deployed("httpfastcache.service");
 const DROP_IN = await deployed("tls.conf");
-const OPERATIONS = await Deno.readTextFile(`${import.meta.dirname}/../../docs/operations.md`);
+const DOCS = new URL("../../docs/", import.meta.url);
+const OPERATIONS = await Deno.readTextFile(new URL("operations.md", DOCS));
+const MORE = await Deno.readTextFile(new URL("more.md", DOCS));
 
 test(
   "systemd has nothing to say about the unit, alone and with the drop-in for HTTPS",
@@ -53,28 +54,39 @@ Deno.test("the unit starts again what was killed or found its port in use, and n
   assert(final.includes("EXEC"));
 });
 
-Deno.test("a reload ends the process if the configuration is good, and leaves it alone if it is broken", async () => {
-  await using stacosys = await stand.startStandIn();
-  await using program = await startProgram({ Stacosys: stacosys.url });
-  const file = `${program.folder}/config.json`;
-  const good = await Deno.readTextFile(file);
+const RELOADS = [["the unit", UNIT, []], ["the drop-in for HTTPS", DROP_IN, ["mount"]]] as const;
 
-  await Deno.writeTextFile(file, good.replace("HostPort", "HostPrt"));
-  const refused = await reload(program.process.pid, file);
-  assert(!refused.success);
-  assertMatch(refused.output, /HostPort: expected/);
-  assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+for (const [name, unit, needs] of RELOADS) {
+  test(
+    `a reload by ${name} ends the process if the configuration is good, and not if it is broken`,
+    needs,
+    async () => {
+      await using stacosys = await stand.startStandIn();
+      await using program = await startProgram({ Stacosys: stacosys.url });
+      const file = `${program.folder}/config.json`;
+      const good = await Deno.readTextFile(file);
 
-  await Deno.writeTextFile(file, good);
-  assert((await reload(program.process.pid, file)).success);
-  assertEquals((await program.process.status).code, 0);
-});
+      await Deno.writeTextFile(file, good.replace("HostPort", "HostPrt"));
+      const refused = await reload(unit, program, file);
+      assert(!refused.success);
+      assertMatch(refused.output, /HostPort: expected/);
+      assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+
+      await Deno.writeTextFile(file, good);
+      assert((await reload(unit, program, file)).success);
+      assertEquals((await program.process.status).code, 0);
+    },
+  );
+}
 
 /** Does what `systemctl reload` does: one command after the other, until one fails. */
-async function reload(pid: number, config: string): Promise<{ success: boolean; output: string }> {
-  const commands = settings(UNIT, "ExecReload").map((command) =>
-    command.replace("/usr/local/bin/httpfastcache", FROM_SOURCE.map(quote).join(" "))
-      .replace("/etc/httpfastcache/config.json", quote(config)).replace("${MAINPID}", String(pid))
+async function reload(unit: string, { folder, process }: Program, config: string) {
+  const executable = `${folder}/httpfastcache`;
+  await Deno.writeTextFile(executable, `#!/bin/sh\nexec ${FROM_SOURCE.map(quote).join(" ")} "$@"\n`, { mode: 0o755 });
+  const commands = settings(unit, "ExecReload").filter((command) => command !== "").map((command) =>
+    command.replace(/^\+/, "").replaceAll("%%", "%").replaceAll("${MAINPID}", String(process.pid))
+      .replace("/usr/local/bin/httpfastcache", `"${executable}"`)
+      .replace("/etc/httpfastcache/config.json", `"${config}"`)
   );
   assertEquals(commands.length, 2);
   return await run("sh", "-c", commands.join(" && "));
@@ -86,8 +98,28 @@ function quote(text: string): string {
 
 /** The values that a unit gives to a key. */
 function settings(unit: string, key: string): string[] {
-  return [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value = ""]) => value);
+  const lines = unit.replaceAll(/\\\n */g, "");
+  return [...lines.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value = ""]) => value);
 }
+
+Deno.test("an update that is run twice keeps the version before, to which one rolls back", async () => {
+  await using folder = await makeFolder();
+  const installed = `${folder.path}/installed`;
+  const write = (name: string, text: string) => Deno.writeTextFile(`${folder.path}/${name}`, text);
+  async function runLine(what: RegExp): Promise<void> {
+    const [line = ""] = what.exec(OPERATIONS) ?? [];
+    const here = line.replaceAll("/usr/local/bin/", `${installed}/`);
+    const { success, output } = await run("sh", "-c", `cd ${folder.path}; ${here}`);
+    assert(success, `${here}: ${output}`);
+  }
+  await Deno.mkdir(installed);
+  await write("installed/httpfastcache", "the version before");
+  await write("httpfastcache", "the new version");
+  for (let times = 0; times < 2; times++) await runLine(/^cmp .*$/m);
+  assertEquals(await Deno.readTextFile(`${installed}/httpfastcache`), "the new version");
+  await runLine(/^mv .*\.old .*$/m);
+  assertEquals(await Deno.readTextFile(`${installed}/httpfastcache`), "the version before");
+});
 
 Deno.test("production's configuration serves counters, keeps a snapshot and has a listener for the owner", async () => {
   await using stacosys = await stand.startStandIn();
@@ -106,24 +138,20 @@ Deno.test("production's configuration serves counters, keeps a snapshot and has 
 });
 
 for (
-  const [where, hasTls, expected] of [
-    ["of its own", true, "try-restart httpfastcache"],
-    ["of NginX", false, "reload nginx"],
+  const [where, tls, systemd, expected] of [
+    ["of its own", "there", "there", "systemctl try-restart httpfastcache"],
+    ["of NginX", "none", "there", "systemctl reload nginx"],
+    ["of NginX, without systemd", "none", "none", "nginx -s reload"],
   ] as const
 ) {
   Deno.test(`after a renewal the hook has the new certificate taken for HTTPS ${where}`, async () => {
     await using folder = await makeFolder();
-    const dropIn = `${folder.path}/tls.conf`;
-    if (hasTls) await Deno.writeTextFile(dropIn, DROP_IN);
-    const hook = replaced(
-      await deployed("certbot-hook"),
-      "/etc/systemd/system/httpfastcache.service.d/tls.conf",
-      dropIn,
-    );
-    assertEquals(await run("sh", "-c", `systemctl() { echo "$@"; }\n${hook}`), {
-      success: true,
-      output: `${expected}\n`,
-    });
+    await Deno.writeTextFile(`${folder.path}/there`, "");
+    let hook = await deployed("certbot-hook");
+    hook = replaced(hook, "/etc/systemd/system/httpfastcache.service.d/tls.conf", `${folder.path}/${tls}`);
+    hook = replaced(hook, "-d /run/systemd/system", `-e ${folder.path}/${systemd}`);
+    const programs = ["systemctl", "nginx"].map((name) => `${name}() { echo ${name} "$@"; }\n`).join("");
+    assertEquals(await run("sh", "-c", programs + hook), { success: true, output: `${expected}\n` });
   });
 }
 
@@ -132,21 +160,28 @@ Deno.test("the drop-in and the site name the same certificate, and the drop-in t
   assert((await deployed("nginx.conf")).includes(`ssl_certificate ${certificate};`));
   const paths = [...DROP_IN.matchAll(/"\/run\/credentials\/[^"]+"/g)].map(([path]) => path);
   assertEquals(paths.length, 2);
-  for (const path of paths) assert(OPERATIONS.includes(path), path);
+  for (const path of paths) assert(MORE.includes(path), path);
 });
 
 Deno.test("the documentation names each file of deploy/", async () => {
-  for await (const { name } of Deno.readDir(pathOf(""))) assert(OPERATIONS.includes(name), name);
+  for await (const { name } of Deno.readDir(pathOf(""))) assert((OPERATIONS + MORE).includes(name), name);
 });
 
-Deno.test("the documentation starts deno itself with the options of the executable", () => {
-  assert(OPERATIONS.replaceAll(/ \\\n +/g, " ").includes(` ${OPTIONS.join(" ")} /usr/local/lib/httpfastcache.js `));
+Deno.test("what an owner reads at night is short", () => {
+  assertLessOrEqual(OPERATIONS.trim().split(/\s+/).length, 2_000);
 });
 
-Deno.test("each link within the documentation leads to a heading", () => {
-  const headings = [...OPERATIONS.matchAll(/^## (.*)$/gm)].map(([, text = ""]) =>
-    text.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")
-  );
-  const links = [...OPERATIONS.matchAll(/\]\(#([^)]*)\)/g)].map(([, link = ""]) => link);
-  assertEquals(links.filter((link) => !headings.includes(link)), []);
+Deno.test("each link from one heading of the documentation to another leads there", async () => {
+  const headings = new Set<string>();
+  const links: string[] = [];
+  for await (const { name } of Deno.readDir(DOCS)) {
+    if (!name.endsWith(".md")) continue;
+    const text = await Deno.readTextFile(new URL(name, DOCS));
+    for (const [, heading = ""] of text.matchAll(/^## (.*)$/gm)) {
+      headings.add(`${name}#${heading.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")}`);
+    }
+    for (const [, file, to] of text.matchAll(/\]\(([\w.]*)(#[^)]+)\)/g)) links.push(`${file || name}${to}`);
+  }
+  assert(links.length > 0);
+  assertEquals(links.filter((link) => !headings.has(link)), []);
 });

@@ -12,11 +12,17 @@ import { until } from "../until.ts";
 /** What it is built with. */
 export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache"];
 
-/** Builds it, and starts it with a configuration; its folder is not needed once it listens. */
-export async function startGo(
-  config: Readonly<Record<string, string>>,
-): Promise<AsyncDisposable & { readonly url: string }> {
-  await using folder = await makeFolder();
+/** The built program. Disposing of it removes the file; what was started has to be ended before. */
+export interface GoProgram extends AsyncDisposable {
+  /** Starts it with a configuration, and with more in the environment. */
+  start(
+    config: Readonly<Record<string, string>>,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<AsyncDisposable & { readonly url: string }>;
+}
+
+export async function buildGo(): Promise<GoProgram> {
+  const folder = await makeFolder();
   const program = `${folder.path}/counter-cache`;
   const { success, stderr } = await new Deno.Command("go", {
     args: ["build", "-o", program, `${import.meta.dirname}/../../bench/peers/go/main.go`],
@@ -24,26 +30,31 @@ export async function startGo(
   }).output();
   if (!success) throw new Error(`cannot build the Go program: ${new TextDecoder().decode(stderr)}`);
 
-  const port = freePort();
-  const file = `${folder.path}/config.json`;
-  await Deno.writeTextFile(file, JSON.stringify({ HostPort: `127.0.0.1:${port}`, ...config }));
-  const process = new Deno.Command(program, { args: ["--config", file], stdin: "null", stdout: "null", stderr: "null" })
-    .spawn();
-  async function dispose(): Promise<void> {
-    try {
-      process.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-    await process.status;
-  }
-  try {
-    await until(() => listens(port), "the Go program listens");
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: dispose };
+  return {
+    async start(config, env = {}) {
+      const port = freePort();
+      const file = `${folder.path}/config.json`;
+      await Deno.writeTextFile(file, JSON.stringify({ HostPort: `127.0.0.1:${port}`, ...config }));
+      const args = ["--config", file];
+      const process = new Deno.Command(program, { args, env, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+      async function dispose(): Promise<void> {
+        try {
+          process.kill("SIGKILL");
+        } catch {
+          // It has ended by itself.
+        }
+        await process.status;
+      }
+      try {
+        await until(() => listens(port), "the Go program listens");
+      } catch (error) {
+        await dispose();
+        throw error;
+      }
+      return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: dispose };
+    },
+    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  };
 }
 
 async function listens(port: number): Promise<boolean> {

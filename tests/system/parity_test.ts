@@ -8,7 +8,7 @@
  */
 
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { GO, startGo } from "./go_program.ts";
+import { buildGo, GO } from "./go_program.ts";
 import { testWith } from "./needs.ts";
 import { startProgram } from "./program.ts";
 import * as stand from "../stand_in.ts";
@@ -299,7 +299,8 @@ testWith(
   async () => {
     await using behindGo = await stand.startStandIn();
     await using behindOurs = await stand.startStandIn();
-    await using go = await startGo({ Stacosys: behindGo.url, CorsOrigin });
+    await using built = await buildGo();
+    await using go = await built.start({ Stacosys: behindGo.url, CorsOrigin });
     await using ours = await startProgram({ Stacosys: behindOurs.url, CorsOrigin });
 
     assertEquals(await runAll(ALIKE, ours, behindOurs), await runAll(ALIKE, go, behindGo));

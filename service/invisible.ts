@@ -1,0 +1,25 @@
+/**
+ * What does not show in a text, and may keep a file from being read or forge a line of a log.
+ *
+ * @module
+ */
+
+/** The text with control characters, and blanks that are not the blank, written as in JSON. */
+export function escapeInvisible(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** The first character outside of quotes that looks like a blank or like nothing and is not allowed in JSON: `U+00A0`. */
+export function invisibleIn(json: string): string | undefined {
+  const outside = json.replace(/^\uFEFF/, "").replaceAll(/"(?:[^"\\]|\\.)*("|$)/g, "");
+  const code = /[^\P{C}\t\n\r]|[^\P{Z} ]/u.exec(outside)?.[0].codePointAt(0);
+  return code === undefined ? undefined : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** Whether a text that was read as UTF-8 is UTF-16: its byte order mark is none, or each second byte of ASCII is 0. */
+export function isUtf16(text: string): boolean {
+  return /^(\ufffd\ufffd|\0[^\0]|[^\0]\0)/.test(text);
+}
