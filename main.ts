@@ -17,7 +17,7 @@ import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.t
 import { createLog, hidePasswords, type Log, reason, survive } from "./service/log.ts";
 import { Shutdown } from "./service/shutdown.ts";
 import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
-import { type Certificate, readCertificate } from "./service/tls.ts";
+import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
 import { lookAt, Watch } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
@@ -82,7 +82,17 @@ export async function main(args: readonly string[]): Promise<void> {
   if (admin !== undefined) {
     const recent = new Recent({ cache, metrics, outage });
     recent.start();
-    const owner = createAdmin({ ...config, cache, counters, metrics, outage, recent, readers: shutdown, watch });
+    const owner = createAdmin({
+      ...config,
+      cache,
+      counters,
+      metrics,
+      outage,
+      recent,
+      readers: shutdown,
+      watch,
+      certificate,
+    });
     forOwner = `, for its owner on ${await open(() => listen(admin, { reusePort }, owner, log))}`;
   }
   const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
@@ -91,6 +101,7 @@ export async function main(args: readonly string[]): Promise<void> {
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, save);
+  if (certificate !== undefined) watchCertificate(certificate, log);
   say(`config: ${text}`);
   say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
 

@@ -9,11 +9,14 @@ import { STATUS_CODE } from "@std/http/status";
 import type { Log } from "../service/log.ts";
 import type { Answer, Bad } from "./stacosys.ts";
 
-/** The last bad answer of Stacosys. */
+/** A bad answer of Stacosys. */
 export interface Failure {
   /** What it was asked for. */
   readonly target: string;
   readonly reason: string;
+  readonly outcome: Bad["outcome"];
+  /** The status, if there was one. */
+  readonly status?: number | undefined;
   /** When, by the monotonic clock. */
   readonly at: number;
 }
@@ -27,7 +30,10 @@ export interface Served {
 /** Failing this long, without a good answer in between, is an outage. */
 const OUTAGE_MS = 1_000;
 
-/** How many refused targets are remembered, to log each only once. */
+/** What fails now in another way is said once it has not failed in the same way as before for this long. */
+const STEADY_MS = 10_000;
+
+/** How many refused targets are remembered, to log each only once; and how many that failed. */
 const MAX_TOLD = 1_000;
 
 /** Follows the answers of Stacosys. */
@@ -39,6 +45,10 @@ export class Outage {
   #since: number;
   #lastGoodAt: number | undefined;
   #lastFailure: Failure | undefined;
+  #cause: Failure | undefined;
+  #lastServedAt: number | undefined;
+  /** The targets whose last answer was bad, since when, and when the last of those answers came. */
+  readonly #bad = new Map<string, { readonly since: number; readonly at: number }>();
   /** The failures since the last good answer. */
   #failing: { readonly since: number; readonly target: string; readonly failures: number } | undefined;
   readonly #servedInAll = { stale: 0, error: 0 };
@@ -71,6 +81,21 @@ export class Outage {
     return this.#lastFailure;
   }
 
+  /** The last bad answer since the last good one, or an earlier one: of two that take turns it is steadily the same. */
+  get cause(): Failure | undefined {
+    return this.#cause;
+  }
+
+  /** When a reader last got a stale count or none, as Stacosys failed or was slow, by the monotonic clock. */
+  get lastServedAt(): number | undefined {
+    return this.#lastServedAt;
+  }
+
+  /** How many targets had a bad answer after this moment of the monotonic clock, and no good one since. */
+  badSince(at: number): number {
+    return [...this.#bad.values()].filter((bad) => bad.at > at).length;
+  }
+
   /** How many readers felt it since the last good answer. */
   get served(): Served {
     const { stale, error } = this.#servedInAll;
@@ -85,15 +110,16 @@ export class Outage {
   /** Takes note of a reader who got a stale count, or none, as Stacosys failed or was slow. */
   countServed(what: "stale" | "error"): void {
     this.#servedInAll[what]++;
+    this.#lastServedAt = this.#monotonic();
   }
 
   /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
   answered(target: string, answer: Answer, ms: number): void {
-    if (answer.outcome === "ok") this.#good();
-    else this.#bad(shorten(target), answer, ms);
+    if (answer.outcome === "ok") this.#good(shorten(target));
+    else this.#failed(shorten(target), answer, ms);
   }
 
-  #good(): void {
+  #good(target: string): void {
     const now = this.#monotonic();
     if (this.#stacosys === "down") {
       const { stale, error } = this.served;
@@ -108,18 +134,27 @@ export class Outage {
     this.#stacosys = "up";
     this.#lastGoodAt = now;
     this.#failing = undefined;
+    this.#cause = undefined;
+    this.#bad.delete(target);
     this.#servedBefore = { ...this.#servedInAll };
   }
 
-  #bad(target: string, answer: Bad, ms: number): void {
+  #failed(target: string, answer: Bad, ms: number): void {
     const now = this.#monotonic();
     const reason = shorten(answer.reason);
-    this.#lastFailure = { target, reason, at: now };
+    const { outcome, status } = answer;
+    const failure = { target, reason, outcome, status, at: now };
+    this.#lastFailure = failure;
+    const { reason: before, at = -Infinity } = this.#cause ?? {};
+    if (reason === before || now - at > STEADY_MS) this.#cause = failure;
+    const { since: badSince } = this.#remember(target, answer, now);
     if (isRefusal(answer)) {
       this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
       // One refused url alone is no outage, and neither is a Stacosys with other paths.
       if (this.#lastGoodAt === undefined || this.#failing?.target === target) return;
     }
+    // Others were answered after this one had failed, so it tells nothing of Stacosys as a whole.
+    if (badSince < (this.#lastGoodAt ?? -Infinity)) return;
     const { since, failures, target: first } = this.#failing ??
       { since: Math.max(now - ms, this.#lastGoodAt ?? -Infinity), failures: 0, target };
     this.#failing = { since, failures: failures + 1, target: first };
@@ -127,6 +162,15 @@ export class Outage {
     this.#stacosys = "down";
     this.#since = since;
     this.#log("warning", `Stacosys fails: ${reason}, asked for ${target}`, "always");
+  }
+
+  /** Without a connection it is not about the target. */
+  #remember(target: string, { outcome }: Bad, now: number): { readonly since: number } {
+    if (outcome === "network") return { since: now };
+    const bad = { since: this.#bad.get(target)?.since ?? now, at: now };
+    if (this.#bad.size >= MAX_TOLD) this.#bad.clear();
+    this.#bad.set(target, bad);
+    return bad;
   }
 
   #tellOnce(target: string, reason: string, notFound: boolean): void {
