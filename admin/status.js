@@ -99,11 +99,15 @@ async function look() {
   }
 }
 
-function rowOf({ url, count, ageSeconds, fresh, target }) {
+/** The target stands beside its url where that alone does not tell which count it is. */
+function rowOf({ url, count, ageSeconds, fresh, target }, _, all) {
   const row = document.createElement("tr");
   const name = row.appendChild(document.createElement("th"));
   name.scope = "row";
-  name.append(url ?? "the whole site", Object.assign(document.createElement("small"), { textContent: target }));
+  name.append(url ?? "the whole site");
+  if (!target.endsWith(`url=${url}`) || all.filter((other) => other.url === url).length > 1) {
+    name.append(Object.assign(document.createElement("small"), { textContent: target }));
+  }
   for (const text of [count, ageInWords(ageSeconds), fresh ? "fresh" : "stale"]) row.insertCell().append(text);
   // Without a url all would be purged. The count of the whole site is purged with that of any article.
   if (url === null) row.insertCell();

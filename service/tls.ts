@@ -104,24 +104,27 @@ export function stateOf({ beginsAt, endsAt }: Life, now: number): "good" | "due"
   return now >= endsAt - (endsAt - beginsAt) / 3 ? "due" : "good";
 }
 
-/**
- * Tells `log` once a day of a certificate that is due or has ended: the one that was read at the start. It never keeps the
- * process alive.
- */
-export function watchCertificate(certificate: Certificate, log: Log): void {
-  Deno.unrefTimer(setInterval(() => tellOfCertificate(certificate, log, Date.now()), DAY_MS));
+/** Tells `log` once a day of a certificate that is due or has ended: of the one that was read at the start. */
+export function watchCertificate(
+  { life }: Pick<Certificate, "life">,
+  log: Log,
+  now: () => number = Date.now,
+  repeat: (look: () => void, everyMs: number) => void = repeatByTimer,
+): void {
+  const end = inWords(life.endsAt);
+  const advice = "renew it, or restart if that is done";
+  repeat(() => {
+    const state = stateOf(life, now());
+    if (state === "due") log("warning", `the certificate in use expires ${end}; ${advice}`, "always");
+    if (state === "ended") {
+      log("error", `the certificate in use expired ${end}, and browsers refuse it; ${advice}`, "always");
+    }
+  }, DAY_MS);
 }
 
-/** Tells `log` if a certificate is due or has ended, now. */
-export function tellOfCertificate({ life }: Pick<Certificate, "life">, log: Log, now: number): void {
-  const advice = "renew it, or restart if that is done";
-  const end = inWords(life.endsAt);
-  switch (stateOf(life, now)) {
-    case "due":
-      return log("warning", `the certificate in use expires ${end}; ${advice}`, "always");
-    case "ended":
-      return log("error", `the certificate in use expired ${end}, and browsers refuse it; ${advice}`, "always");
-  }
+/** It never keeps the process alive. */
+function repeatByTimer(look: () => void, everyMs: number): void {
+  Deno.unrefTimer(setInterval(look, everyMs));
 }
 
 function inWords(time: number): string {
