@@ -42,8 +42,15 @@ const KILLED = 143;
 /** How long to wait for an address that is in use or not there yet. */
 const WAIT_FOR_ADDRESS_MS = 10_000;
 
-/** Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends. */
-export async function main(args: readonly string[]): Promise<void> {
+/** What a service heeds: two signals that end it, and one that does not. */
+const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/**
+ * Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends.
+ *
+ * @param signals which signals it heeds; Windows has the first alone.
+ */
+export async function main(args: readonly string[], signals = SIGNALS): Promise<void> {
   const command = parseCommandLine(args);
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
@@ -68,7 +75,7 @@ export async function main(args: readonly string[]): Promise<void> {
   await watch?.start();
   const listeners: Listener[] = [];
   let save: (() => Promise<void>) | undefined = undefined;
-  onSignals(log, async () => {
+  onSignals(signals, log, async () => {
     await shutdown.end(listeners, reusePort);
     await save?.();
     Deno.exit(0);
@@ -164,17 +171,19 @@ function listenWhenFree(start: () => Listener, log: Log): Promise<Listener> {
   });
 }
 
-function onSignals(log: Log, stop: () => Promise<void>): void {
+function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
   let stopping = false;
   function onSignal(): void {
     if (stopping) Deno.exit(KILLED);
     stopping = true;
     stop();
   }
-  Deno.addSignalListener("SIGINT", onSignal);
-  if (Deno.build.os === "windows") return;
-  Deno.addSignalListener("SIGTERM", onSignal);
-  Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
+  function ignore(): void {
+    log("info", "SIGHUP is ignored; restart to read the configuration again");
+  }
+  for (const signal of Deno.build.os === "windows" ? signals.slice(0, 1) : signals) {
+    Deno.addSignalListener(signal, signal === "SIGHUP" ? ignore : onSignal);
+  }
 }
 
 /** Writes a line for the owner. */

@@ -115,10 +115,12 @@ inBrowser("the page says since when the service does not answer, and goes on whe
 
 inBrowser("the page fits a phone, has four cards in two rows on a tablet, and is light or dark", async (open) => {
   await using owner = await listen();
+  await owner.service.count(`/2017/${"a-very-long-name-".repeat(9)}/`);
   const backgrounds = [];
   for (const [width, dark, columns] of [[320, false, 1], [768, true, 2], [1280, false, 4]] as const) {
     const page = await open({ width, dark });
     await page.load(owner.url);
+    await page.until(says("1 of 1 counts"));
     assert(Number(await page.evaluate("document.documentElement.scrollWidth")) <= width);
     const lefts = `new Set([...document.querySelectorAll(".cards > div")].map((card) => card.offsetLeft)).size`;
     assertEquals(await page.evaluate(lefts), columns);
