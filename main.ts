@@ -14,11 +14,12 @@ import { createProxy } from "./proxy.ts";
 import { parseCommandLine } from "./service/command_line.ts";
 import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
-import { createLog, hidePasswords, type Log, reason, survive } from "./service/log.ts";
+import { createLog, type Log, reason, survive } from "./service/log.ts";
 import { Shutdown } from "./service/shutdown.ts";
-import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
+import { Snapshot } from "./service/snapshot.ts";
+import { whyNotSaved } from "./service/snapshot_file.ts";
 import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
-import { lookAt, Watch } from "./service/watch.ts";
+import { Watch, whyNotSeen } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { Outage } from "./upstream/outage.ts";
@@ -62,74 +63,89 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   const metrics = new Metrics();
   const outage = new Outage(log);
   bypassProxy();
-  const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
   const { paths } = config;
   const counters = new Counters({ ...config, ask, outage });
   const { cache } = counters;
   const proxy = createProxy({ ...config, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
-  const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
+  const { reusePort, admin, stacosys: { url }, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
   // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
-  const listeners: Listener[] = [];
-  let save: (() => Promise<void>) | undefined = undefined;
+  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
+  const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys: url, accepts }, log);
+  await snapshot?.check();
+
+  const readers: Listener[] = [];
+  let owner: Listener | undefined;
+  let save: (() => Promise<unknown>) | undefined;
   onSignals(signals, log, async () => {
-    await shutdown.end(listeners, reusePort);
+    await shutdown.end(readers, reusePort);
     await save?.();
+    save = undefined;
+    await owner?.shutdown();
     Deno.exit(0);
   });
-  async function open(start: () => Listener): Promise<string> {
-    const listener = await listenWhenFree(start, log);
-    listeners.push(listener);
-    return listener.urls.join(" and ");
-  }
-  let forOwner = "";
-  if (admin !== undefined) {
-    const recent = new Recent({ cache, metrics, outage });
-    recent.start();
-    const owner = createAdmin({
-      ...config,
-      cache,
-      counters,
-      metrics,
-      outage,
-      recent,
-      readers: shutdown,
-      watch,
-      certificate,
-    });
-    forOwner = `, for its owner on ${await open(() => listen(admin, { reusePort }, owner, log))}`;
-  }
-  const forReaders = await open(() => listen(config.listen, { reusePort, certificate }, shutdown.handle, log));
-  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  save = file === undefined ? undefined : keepSnapshot(cache, { file, stacosys, accepts }, log);
+  const waitMs = WAIT_FOR_ADDRESS_MS;
+  const forReaders = await whenFree(
+    () => listen(config.listen, { reusePort, certificate }, shutdown.handle, log),
+    waitMs,
+    ({ message }) => log("warning", `${message}; trying for ${waitMs / 1000} s, then exiting with status ${MAY_PASS}`),
+  );
+  readers.push(forReaders);
+  const recent = new Recent({ cache, metrics, outage });
+  const sources = { cache, counters, metrics, outage, recent, readers: shutdown, watch, snapshot, certificate };
+  const handler = createAdmin({ ...config, ...sources });
+  let waited = false;
+  // Whoever has the owner's address gets each purge, and alone may save the snapshot.
+  const whenOwned = admin && whenFree(
+    () => {
+      const listener = listen(admin, { reusePort: false }, handler, log);
+      // The process that had it may have got a purge.
+      if (waited) counters.purge();
+      return listener;
+    },
+    Infinity,
+    ({ message }) => {
+      waited = true;
+      log("warning", `${message}; until it is free nothing listens for the owner, and no snapshot is saved`);
+    },
+  );
+  snapshot?.load();
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
-  startSweeper(cache, config.sweepMs, save);
+  startSweeper(cache, config.sweepMs, () => void save?.());
   if (certificate !== undefined) watchCertificate(certificate, log);
+  if (admin !== undefined) recent.start();
+  if (!waited) owner = await whenOwned;
+  const forOwner = owner === undefined ? "" : `, for its owner on ${urlsOf(owner)}`;
   say(`config: ${text}`);
-  say(`${project.name} ${project.version}: listening on ${forReaders}${forOwner}, for Stacosys at ${stacosys}`);
+  say(`${project.name} ${project.version}: listening on ${urlsOf(forReaders)}${forOwner}, for Stacosys at ${url}`);
 
-  if (save === undefined) await Deno.permissions.revoke({ name: "write" });
-  if (save === undefined && watchFile === undefined) await Deno.permissions.revoke({ name: "read" });
+  if (snapshot === undefined) await Deno.permissions.revoke({ name: "write" });
+  if (snapshot === undefined && watch === undefined) await Deno.permissions.revoke({ name: "read" });
+  owner ??= await whenOwned;
+  if (waited && owner) log("info", `listening for the owner on ${urlsOf(owner)}; all counts have expired`);
+  if (snapshot !== undefined) save = () => snapshot.save();
 }
 
 interface Settings {
+  /** The configuration as it may be shown. */
   readonly text: string;
   readonly config: Config;
   readonly certificate: Certificate | undefined;
 }
 
 async function readConfig(file: string): Promise<Settings> {
-  let text;
+  let given;
   try {
-    text = readConfigFile(file);
+    given = readConfigFile(file);
   } catch (error) {
     return fail(`File error: ${reason(error)}`);
   }
-  const { config, faults, warnings } = parseConfig(text, file);
+  const { config, text, faults, warnings } = parseConfig(given, file);
   const certificate = config?.tls && await readCertificate(
     config.tls,
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
@@ -142,10 +158,10 @@ async function readConfig(file: string): Promise<Settings> {
 /** Checks what only the service's own user can know. */
 async function check(file: string, { snapshotFile, watchFile, tls }: Config): Promise<never> {
   const warn = (text: string) => say(`warning: ${file}: ${text}`, console.warn);
-  const notSaved = snapshotFile === undefined ? undefined : whyNotSaved(snapshotFile);
+  const notSaved = snapshotFile === undefined ? undefined : await whyNotSaved(snapshotFile);
   if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
-  const { fault = undefined } = watchFile === undefined ? {} : await lookAt(watchFile);
-  if (fault !== undefined) warn(`WatchFile: ${fault}`);
+  const notSeen = watchFile === undefined ? undefined : await whyNotSeen(watchFile);
+  if (notSeen !== undefined) warn(`WatchFile: ${notSeen}`);
   const usesFiles = [snapshotFile, watchFile, tls].some((used) => used !== undefined);
   const limit = usesFiles && Deno.uid() === 0
     ? "; run as root, so the rights of the service's user are not checked"
@@ -165,10 +181,8 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
   };
 }
 
-function listenWhenFree(start: () => Listener, log: Log): Promise<Listener> {
-  return whenFree(start, WAIT_FOR_ADDRESS_MS, ({ message }) => {
-    log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then exiting with status ${MAY_PASS}`);
-  });
+function urlsOf({ urls }: Listener): string {
+  return urls.join(" and ");
 }
 
 function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
@@ -189,7 +203,7 @@ function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promis
 /** Writes a line for the owner. */
 function say(text: string, write = console.log): void {
   try {
-    write(hidePasswords(text));
+    write(text);
   } catch {
     // It may go to a disk that is full. Readers are served all the same.
   }

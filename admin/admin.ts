@@ -6,6 +6,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { isLoopback } from "../service/checks.ts";
+import type { Snapshot } from "../service/snapshot.ts";
 import type { Counters } from "../upstream/counters.ts";
 import { countsAsJson, type CountsSource } from "./counts.ts";
 import { healthOf, isAlarming, type Sources } from "./health.ts";
@@ -17,6 +18,7 @@ import type { Recent } from "./recent.ts";
 export interface AdminOptions extends Sources, CountsSource {
   readonly cache: Sources["cache"] & CountsSource["cache"];
   readonly counters: Sources["counters"] & Pick<Counters, "purge">;
+  readonly snapshot?: (Sources["snapshot"] & Pick<Snapshot, "save">) | undefined;
   readonly metrics: Pick<Metrics, "text">;
   readonly recent: Recent;
   /** The cache's clock; `Date.now` by default. */
@@ -29,12 +31,12 @@ type Headers = Readonly<Record<string, string>>;
 
 interface Route {
   readonly method: string;
-  readonly answer: (url: URL, request: Request) => Response;
+  readonly answer: (url: URL, request: Request) => Response | Promise<Response>;
 }
 
 /** Returns the handler of the owner's listener. */
-export function createAdmin(options: AdminOptions): (request: Request) => Response {
-  const { counters, metrics, recent, now = Date.now, monotonic = () => performance.now() } = options;
+export function createAdmin(options: AdminOptions): (request: Request) => Response | Promise<Response> {
+  const { metrics, recent, now = Date.now, monotonic = () => performance.now() } = options;
   const startedAt = monotonic();
   const health = () => healthOf(options, startedAt, monotonic(), now());
   const routes: Readonly<Record<string, Route>> = {
@@ -42,10 +44,10 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
     "/healthz": { method: "GET", answer: healthz },
     "/metrics": { method: "GET", answer: () => reply(metrics.text(health(), now()), "text/plain; version=0.0.4") },
     "/counts": { method: "GET", answer: counts },
-    "/purge": { method: "POST", answer: (url, request) => purge(url, request, counters) },
+    "/purge": { method: "POST", answer: (url, request) => purge(url, request, options) },
   };
 
-  return function handle(request: Request): Response {
+  return function handle(request: Request): Response | Promise<Response> {
     if (!isOwner(request)) return refuse(STATUS_CODE.Forbidden, "403 forbidden");
     const url = new URL(request.url);
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
@@ -101,7 +103,12 @@ function isOwner({ headers }: Request): boolean {
   return isLoopback(hostname) && (origin === null || origin === `http://${host}`);
 }
 
-function purge({ searchParams }: URL, { headers }: Request, counters: Pick<Counters, "purge">): Response {
+/** Answers when the purge is on the disk: the process may end any moment, and the next one must know of it. */
+async function purge(
+  { searchParams }: URL,
+  { headers }: Request,
+  { counters, snapshot }: Pick<AdminOptions, "counters" | "snapshot">,
+): Promise<Response> {
   // A slip in the name, or a url where a form has it, must not purge everything.
   if (headers.has("transfer-encoding") || Number(headers.get("content-length")) > 0) {
     return refuse(STATUS_CODE.BadRequest, "400 expected url in the query, got a body");
@@ -110,7 +117,13 @@ function purge({ searchParams }: URL, { headers }: Request, counters: Pick<Count
   if (unknown !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${unknown}`);
   const urls = searchParams.getAll("url");
   if (urls.length > 1) return refuse(STATUS_CODE.BadRequest, `400 expected one url, got ${urls.length}`);
-  return json(JSON.stringify({ purged: counters.purge(urls[0]) }));
+  const purged = counters.purge(urls[0]);
+  const fault = await snapshot?.save();
+  if (fault === undefined) return json(JSON.stringify({ purged }));
+  return refuse(
+    STATUS_CODE.InternalServerError,
+    `500 purged ${purged} here and now, but a restart may bring the old counts back: cannot save ${snapshot?.file}: ${fault}`,
+  );
 }
 
 function json(text: string, status: number = STATUS_CODE.OK): Response {

@@ -7,6 +7,7 @@
 import type { Cache } from "../cache.ts";
 import project from "../deno.json" with { type: "json" };
 import type { Shutdown } from "../service/shutdown.ts";
+import type { Saved } from "../service/snapshot.ts";
 import { type Life, stateOf as certificateStateOf } from "../service/tls.ts";
 import type { Watched } from "../service/watch.ts";
 import type { Counters } from "../upstream/counters.ts";
@@ -20,11 +21,13 @@ export interface Sources {
   readonly counters: Pick<Counters, "oldestRequestMs">;
   readonly outage: Pick<
     Outage,
-    "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "cause" | "badSince" | "served" | "lastServedAt"
+    "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "cause" | "failingSince" | "served" | "lastServedAt"
   >;
   readonly readers: Pick<Shutdown, "waiting">;
   /** The database of Stacosys, if it is watched. */
   readonly watch?: Watched | undefined;
+  /** Where counts are kept over a restart, if they are. */
+  readonly snapshot?: Saved | undefined;
   /** The life of the certificate that readers are shown, if it is the service's own. */
   readonly certificate?: { readonly life: Life } | undefined;
 }
@@ -81,6 +84,8 @@ export interface Health {
     /** Why it cannot be looked at, if it cannot. */
     readonly fault: string | null;
   } | null;
+  /** The snapshot, if there is one, and why counts are not being saved, if they are not. */
+  readonly snapshot: { readonly file: string; readonly fault: string | null } | null;
 }
 
 /** A request that waits longer than this shows that Stacosys hangs, before its time limit does. */
@@ -96,7 +101,7 @@ const FAILING_MS = 60_000;
  * @param time now, in milliseconds since 1970.
  */
 export function healthOf(sources: Sources, startedAt: number, now: number, time: number): Health {
-  const { cache, maxEntries, counters, outage, readers, watch, certificate } = sources;
+  const { cache, maxEntries, counters, outage, readers, watch, snapshot, certificate } = sources;
   const { lastGoodAt = -Infinity, lastFailure, lastServedAt = -Infinity, cause, served } = outage;
   const failedAt = lastFailure?.at ?? -Infinity;
   const { stacosys, since } = stateOf(sources, now);
@@ -115,7 +120,7 @@ export function healthOf(sources: Sources, startedAt: number, now: number, time:
     lastErrorUrl: lastFailure?.target ?? null,
     lastErrorSeconds: age(failedAt),
     cause: cause === undefined ? null : { outcome: cause.outcome, status: cause.status, reason: cause.reason },
-    failingUrls: outage.badSince(now - FAILING_MS),
+    failingUrls: outage.failingSince(now - FAILING_MS),
     oldestRequestSeconds: counters.oldestRequestMs / 1000,
     waiting: readers.waiting,
     servedStale: served.stale,
@@ -133,6 +138,7 @@ export function healthOf(sources: Sources, startedAt: number, now: number, time:
       changedSeconds: age(watch.changedAt ?? -Infinity),
       fault: watch.fault ?? null,
     },
+    snapshot: snapshot === undefined ? null : { file: snapshot.file, fault: snapshot.fault ?? null },
   };
 }
 

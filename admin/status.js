@@ -79,7 +79,7 @@ async function purge(query) {
     output.textContent = `counts purged: ${JSON.parse(await ask(`/purge${query}`, "POST")).purged}`;
     return true;
   } catch (error) {
-    output.textContent = `▲ not purged: ${error.message}`;
+    output.textContent = `▲ ${error.message}`;
     return false;
   }
 }

@@ -148,19 +148,32 @@ function readersVerdict(health: Health, recent: Totals, stacosysIsBad: boolean, 
   };
 }
 
-function cacheVerdict({ entries, maxEntries, evictions, allZero, watch }: Health, recent: Totals, ago: Ago): Verdict {
+function cacheVerdict(health: Health, recent: Totals, ago: Ago): Verdict {
+  const { entries, maxEntries, evictions, allZero, watch, snapshot } = health;
   const full = recent.evictions > 0;
   const blind = watch !== null && watch.fault !== null;
+  const unsaved = snapshot?.fault ?? null;
+  const trouble = full
+    ? "too small"
+    : blind
+    ? "does not see its watched file"
+    : unsaved === null
+    ? undefined
+    : "does not save its counts";
   return {
     about: "Cache",
-    kind: full || blind ? "bad" : allZero ? "unknown" : "good",
-    headline: full ? "too small" : blind ? "does not see its watched file" : allZero ? "each count is 0" : "well",
+    ...trouble !== undefined
+      ? { kind: "bad", headline: trouble }
+      : allZero
+      ? { kind: "unknown", headline: "each count is 0" }
+      : { kind: "good", headline: "well" },
     details: [
       ...allZero ? ["usually the token or the urls of the blog are not those that Stacosys knows"] : [],
       `entries: ${number(entries)} of at most ${number(maxEntries)}`,
       `evicted in 5 minutes: ${number(recent.evictions)}, since the start: ${number(evictions)}`,
       ...full ? ["if these are counts of your articles, raise MaxEntries"] : [],
       ...watch === null ? [] : [watchDetail(watch, ago)],
+      ...snapshot === null || unsaved === null ? [] : [`cannot save ${snapshot.file}: ${unsaved}`],
     ],
   };
 }

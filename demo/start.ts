@@ -62,10 +62,11 @@ function endAll(): void {
 /** Whether there is one already where this one would listen. If so, it is said. */
 async function isRunning(config: Config): Promise<boolean> {
   const url = counterUrl(config, "/");
-  const found = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+  const signal = AbortSignal.timeout(2_000);
+  const found = await fetch(url, { method: "HEAD", signal }).catch(() => undefined);
   if (found?.headers.get("cache-status")?.startsWith(project.name) !== true) return false;
-  const owner = ownerUrl(config);
-  const [, pid] = /"pid":(\d+)/.exec(owner && await ask(`${owner}healthz`) || "") ?? [];
+  const health = await fetch(`${ownerUrl(config)}healthz`, { signal }).then((answer) => answer.text()).catch(() => "");
+  const pid = /"pid":(\d+)/.exec(health)?.[1];
   const end = pid === undefined ? "end it" : `end it with "kill ${pid}"`;
   console.error(`demo: one seems to be running at ${url}; ${end}, or change the addresses in ${FILE}`);
   return true;
@@ -86,9 +87,10 @@ interface Found {
 }
 
 /** Serves the demo Stacosys where config.json has one, unless there is one already. */
-async function findStacosys({ stacosys: url, paths, watchFile }: Config): Promise<Found | undefined> {
+async function findStacosys({ stacosys, paths, watchFile }: Config): Promise<Found | undefined> {
+  const { url } = stacosys;
   const { protocol, hostname, port } = new URL(url);
-  const answers = await Promise.all(paths.map((path) => ask(`${url}${path}?token=${TOKEN}&url=${ARTICLES[0]?.url}`)));
+  const answers = await Promise.all(paths.map((path) => ask(stacosys, path)));
   const path = paths.find((_, i) => countOf(answers[i] ?? "") !== undefined);
   if (path !== undefined) {
     console.log(`demo: a Stacosys answers at ${url} already, so the demo Stacosys stays away`);
@@ -112,9 +114,15 @@ async function findStacosys({ stacosys: url, paths, watchFile }: Config): Promis
 }
 
 /** The body that comes; nothing if nobody answers. */
-async function ask(url: string): Promise<string | undefined> {
+async function ask({ url, authorization }: Config["stacosys"], path: string): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(2_000);
+  const headers = authorization === undefined ? {} : { authorization };
   try {
-    const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(`${url}${path}?token=${TOKEN}&url=${ARTICLES[0]?.url}`, {
+      redirect: "manual",
+      signal,
+      headers,
+    });
     const body = await response.text();
     return response.ok ? body : "";
   } catch {
@@ -145,7 +153,7 @@ function ownerUrl({ admin }: Config): string | undefined {
 
 /** Serves the demo blog where CorsOrigin says that a blog is, if that is on this machine, and returns its URL. */
 function openBlog(config: Config, cache: string, demo: DemoStacosys | undefined): string | undefined {
-  const { corsOrigin, ttlMs, stacosys } = config;
+  const { corsOrigin, ttlMs, stacosys: { url: stacosys } } = config;
   const origin = [corsOrigin ?? []].flat().find((origin) => /^http:\/\/(127\.0\.0\.1|localhost):\d+$/.test(origin));
   if (origin === undefined) {
     console.log("demo: no blog, as CorsOrigin names none on this machine, such as http://127.0.0.1:8102");

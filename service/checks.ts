@@ -13,8 +13,8 @@ export interface Address {
 /** One value of the file, and whom to tell about it. */
 export interface Setting {
   readonly given: unknown;
-  /** Reports what the value, or `got` as a part of it, should have been. */
-  fault(expected: string, got?: unknown): undefined;
+  /** Reports what the value should have been, and what came, in words; without them the value is shown. */
+  fault(expected: string, got?: string): undefined;
   warn(text: string): void;
 }
 
@@ -26,9 +26,17 @@ export function address({ given, fault }: Setting): Address | undefined {
   if (typeof given !== "string") return fault(expected);
   const [, v6, name = "", digits] = /^(?:\[([\da-f:.]+)\]|([\w.-]*)):(\d{1,5})$/i.exec(given) ?? [];
   const port = Number(digits);
-  const host = v6 === undefined ? name : `[${v6}]`;
-  if (!(port >= 1 && port <= 65535) || !URL.canParse(`http://${host || "localhost"}`)) return fault(expected);
-  return { hostname: (v6 ?? name) || undefined, port };
+  const url = URL.parse(`http://${v6 === undefined ? name || "localhost" : `[${v6}]`}`);
+  if (!(port >= 1 && port <= 65535) || url === null) return fault(expected);
+  return { hostname: given.startsWith(":") ? undefined : hostOf(url), port };
+}
+
+/** The host of a URL in one spelling: names in lower case, addresses short, and an IPv4 address as such within IPv6, too. */
+function hostOf({ hostname }: URL): string {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const [, high, low] = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(host) ?? [];
+  if (high === undefined || low === undefined) return host;
+  return new URL(`http://${parseInt(high, 16) * 0x10000 + parseInt(low, 16)}`).hostname;
 }
 
 export function loopbackAddress(setting: Setting): Address | undefined {
@@ -43,21 +51,49 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-export function stacosysUrl({ given, fault }: Setting): string | undefined {
-  const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
-  if (typeof given !== "string") return fault(expected);
-  const url = URL.parse(given);
-  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) return fault(expected);
-  return url.href.replace(/\/+$/, "");
+/** Stacosys, and what it is to be sent so that it answers. */
+export interface Stacosys {
+  /** Its URL, without a slash at the end, and without user and password: this may be shown. */
+  readonly url: string;
+  /** The header of that name, if the URL had a user or a password. */
+  readonly authorization: string | undefined;
 }
 
-/** Whether a URL leads to a listener at `address`. */
-export function isAt(url: string, { hostname, port }: Address): boolean {
+/** A value that is none is not shown, since nobody knows where in it a password is. */
+export function stacosys({ given, fault }: Setting): Stacosys | undefined {
+  const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
+  if (typeof given !== "string") return fault(expected, kindOf(given));
+  const url = URL.parse(given);
+  if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(given)) {
+    return fault(expected, "another string, not shown as it may hold a password");
+  }
+  const { username, password } = url;
+  const isKnown = username !== "" || password !== "";
+  const authorization = isKnown ? `Basic ${btoa(`${bytesOf(username)}:${bytesOf(password)}`)}` : undefined;
+  url.username = url.password = "";
+  return { url: url.href.replace(/\/+$/, ""), authorization };
+}
+
+/** The bytes that a URL spells `%C3%A9`, each as a character. */
+function bytesOf(text: string): string {
+  return text.replace(/%([\da-f]{2})/gi, (_, byte) => String.fromCharCode(parseInt(byte, 16)));
+}
+
+/** Whether a URL leads to a listener at `address`, as far as one can tell without asking the system for names. */
+export function isAt(url: string, { hostname = "::", port }: Address): boolean {
   const there = new URL(url);
-  const host = there.hostname.replace(/^\[|\]$/g, "");
-  const samePort = Number(there.port || (there.protocol === "https:" ? 443 : 80)) === port;
-  const isAny = hostname === undefined || hostname === "0.0.0.0" || hostname === "::";
-  return samePort && (host === hostname || isLoopback(host) && (isAny || isLoopback(hostname)));
+  if (Number(there.port || (there.protocol === "https:" ? 443 : 80)) !== port) return false;
+  const listening = hostname === "localhost" ? "127.0.0.1" : hostname;
+  return connectedBy(hostOf(there)).some((host) => {
+    const isAny = listening === "::" || listening === "0.0.0.0" && host !== "::1";
+    return host === listening || isAny && isLoopback(host);
+  });
+}
+
+/** What `fetch` connects to. Of `localhost` it tries all that the system names, so that either may be reached. */
+function connectedBy(host: string): readonly string[] {
+  if (host === "localhost") return ["127.0.0.1", "::1"];
+  return [host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host];
 }
 
 export function corsOrigin({ given, fault, warn }: Setting): string | string[] | undefined {
@@ -73,7 +109,7 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
     const url = URL.parse(withScheme);
     if (typeof value === "string" && url !== null && /^[!-+\--~\u00a1-\uffff]+$/.test(value) && value !== "*") {
       // Browsers send punycode, and a header cannot hold anything but ASCII.
-      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, value);
+      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, inWords(value));
       if (value.includes("*")) {
         warn(
           `no browser sends ${
@@ -87,7 +123,7 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
       }
       return value;
     }
-    return fault(`${expected} such as "https://blog.example.org"`, value);
+    return fault(`${expected} such as "https://blog.example.org"`, inWords(value));
   }
 }
 
@@ -98,7 +134,7 @@ export function paths({ given, fault }: Setting): string[] | undefined {
 
   function path(value: unknown): string | undefined {
     if (typeof value === "string" && /^\/[!-~]*$/.test(value) && !/[?#]/.test(value)) return value;
-    return fault(expected, value);
+    return fault(expected, inWords(value));
   }
 }
 
@@ -134,7 +170,15 @@ export function flag({ given, fault }: Setting): boolean | undefined {
   return typeof given === "boolean" ? given : fault("true or false");
 }
 
-/** A value as a fault names it. */
+/** What a value is, where it is not to be shown. */
+export function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+/** A value as a fault shows it. */
 export function inWords(value: unknown): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value);

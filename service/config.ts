@@ -6,15 +6,15 @@
 
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as checks from "./checks.ts";
-import { type Address, type Check, inWords } from "./checks.ts";
+import { type Address, type Check, inWords, kindOf, type Stacosys } from "./checks.ts";
 import { reason } from "./log.ts";
 
 /** A configuration that was checked. */
 export interface Config {
   /** Where the service listens; no hostname means all addresses. */
   readonly listen: Address;
-  /** The URL of Stacosys, without a slash at the end. */
-  readonly stacosys: string;
+  /** Where Stacosys is, and how it knows the service. */
+  readonly stacosys: Stacosys;
   /** `*`, an origin, a list of origins, or none. */
   readonly corsOrigin: string | readonly string[] | undefined;
   /** The paths that are counters. */
@@ -49,6 +49,8 @@ export interface Config {
 export interface Reading {
   /** None if there is any fault. */
   readonly config: Config | undefined;
+  /** The text of the file, but for the user and the password of Stacosys. */
+  readonly text: string;
   readonly faults: string[];
   readonly warnings: string[];
 }
@@ -72,9 +74,10 @@ export function parseConfig(text: string, file: string): Reading {
   const faults: string[] = [];
   const warnings: string[] = [];
   const values = parseObject(text, (fault) => faults.push(`${file}: ${fault}`));
-  if (values === undefined) return { config: undefined, faults, warnings };
+  if (values === undefined) return { config: undefined, text: "", faults, warnings };
 
-  for (const key of givenTwice(text)) warnings.push(`${file}: ${key}: given more than once, the last one counts`);
+  const twice = givenTwice(text);
+  for (const key of twice) warnings.push(`${file}: ${key}: given more than once, the last one counts`);
   const given = new Map<string, unknown>();
   const unread = new Map<string, string>();
   for (const [key, value] of values) {
@@ -89,8 +92,8 @@ export function parseConfig(text: string, file: string): Reading {
     const value = given.get(key.toLowerCase());
     return check({
       given: value,
-      fault(expected, got = value) {
-        faults.push(`${file}: ${key}: expected ${expected}, got ${inWords(got)}`);
+      fault(expected, got = inWords(value)) {
+        faults.push(`${file}: ${key}: expected ${expected}, got ${got}`);
         return undefined;
       },
       warn: (text) => warnings.push(`${file}: ${key}: ${text}`),
@@ -103,7 +106,7 @@ export function parseConfig(text: string, file: string): Reading {
   }
 
   const listen = required("HostPort", checks.address);
-  const stacosys = required("Stacosys", checks.stacosysUrl);
+  const stacosys = required("Stacosys", checks.stacosys);
   const cert = optional("TlsCertFile", checks.fileName, undefined);
   const key = optional("TlsKeyFile", checks.fileName, undefined);
   if ((cert === undefined) !== (key === undefined)) {
@@ -135,26 +138,52 @@ export function parseConfig(text: string, file: string): Reading {
     const got = inWords(given.get("adminhostport"));
     faults.push(`${file}: AdminHostPort: expected another port than that of HostPort, got ${got}`);
   }
-  if (listen !== undefined && stacosys !== undefined && checks.isAt(stacosys, listen)) {
+  if (listen !== undefined && stacosys !== undefined && checks.isAt(stacosys.url, listen)) {
     faults.push(`${file}: Stacosys: expected the URL of Stacosys, got this service's own HostPort`);
   }
   for (const key of unread.values()) {
     warnings.push(`${file}: ${inWords(key).slice(1, -1)}: unknown, ignored${suggestion(key, known)}`);
   }
   if (listen === undefined || stacosys === undefined || faults.length > 0) {
-    return { config: undefined, faults, warnings };
+    return { config: undefined, text: "", faults, warnings };
   }
-  return { config: { listen, stacosys, ...rest }, faults, warnings };
+  const hides = stacosys.authorization !== undefined || [...twice].some(isStacosys);
+  return {
+    config: { listen, stacosys, ...rest },
+    text: hides ? withoutPassword(values, stacosys.url) : text,
+    faults,
+    warnings,
+  };
+}
+
+function isStacosys(key: string): boolean {
+  return key.toLowerCase() === "stacosys";
+}
+
+function withoutPassword(values: readonly (readonly [string, unknown])[], url: string): string {
+  const shown = values.map(([key, value]) => [key, isStacosys(key) ? url : value]);
+  return JSON.stringify(Object.fromEntries(shown), null, 2);
 }
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
   try {
     const value: unknown = JSON.parse(withoutByteOrderMark(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
-    fault(`expected a JSON object, got ${inWords(value)}`);
+    fault(`expected a JSON object, got ${kindOf(value)}`);
   } catch (error) {
-    fault(`expected JSON, got something else: ${reason(error).replaceAll(/\s+/g, " ")}`);
+    fault(`expected JSON, got something else: ${withoutExcerpt(reason(error), text)}`);
   }
+}
+
+/** How many characters before the wrong one V8 shows. */
+const EXCERPT_BEFORE = 10;
+
+/** The message of a syntax error. V8 may show the text around it, where a password may be: the line says as much. */
+function withoutExcerpt(message: string, text: string): string {
+  const [, what, excerpt] = /^(.*?), (?:\.{3})?"(.*)"(?:\.{3})? is not valid JSON$/s.exec(message) ?? [];
+  if (what === undefined || excerpt === undefined) return message;
+  const before = text.slice(0, text.indexOf(excerpt) + EXCERPT_BEFORE);
+  return `${what} in line ${before.split("\n").length}`;
 }
 
 function withoutByteOrderMark(text: string): string {

@@ -46,7 +46,7 @@ export function createLog(
     const omission = leftOut === 0 ? "" : ` (${leftOut} lines left out before this one)`;
     leftOut = 0;
     try {
-      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(hidePasswords(text))}${omission}`);
+      write(`${new Date(now()).toISOString()} ${level} ${escapeControls(text)}${omission}`);
     } catch {
       // The disk that the log is on may be full. That is no reason to fail whoever had something to say.
     }
@@ -55,11 +55,6 @@ export function createLog(
 
 function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/** The text without the passwords of the URLs in it. */
-export function hidePasswords(text: string): string {
-  return text.replaceAll(/(\/\/[^\s/:@"]*:)[^\s/@"]*@/g, "$1***@");
 }
 
 /** Logs errors that nothing else caught, so that readers go on being served. */

@@ -1,37 +1,61 @@
 /**
  * The end of the process: no new requests, those under way answered.
  *
- * When a listener closes, Linux resets the connections that wait in its queue, and `Deno.serve` closes those that it has
- * not read from yet. Under load there always are some. A process that another one replaces on the same port therefore
- * holds new requests for some 20 ms until its queue is empty; later connections go to the new process.
+ * When a listener closes, Linux resets the connections that wait in its queue, and `Deno.serve` closes those that have
+ * not sent anything yet. Under load there always are some. A process that another one replaces on the same port therefore
+ * holds new requests until no more come; later connections go to the new process.
+ *
+ * No clock tells that: on a busy machine a pause may last ten times as long as it should, and then all that came
+ * meanwhile is still to be read. So it looks several times, with a pause before each look.
  *
  * @module
  */
 
 import type { Listener } from "./listen.ts";
 
-/** Without a new request for this long the queue is empty: readers on this machine are quicker. */
-const QUIET_MS = 20;
+/** The pause before each look. */
+const LOOK_MS = 5;
+
+/** Whoever was connected has sent his request after so many looks in a row at which none had come. */
+const QUIET_LOOKS = 10;
+
+/** A pause of none takes about a millisecond, if the machine is not busy. */
+const SHORT_MS = 2;
 
 /** Under a load without a quiet moment, the listener closes after this time. */
-const LONGEST_HOLD_MS = 500;
+const LONGEST_HOLD_MS = 1_000;
 
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
-/** Longer than an answer takes from the handler to the system, which sends it also when the process has ended. */
-const WRITE_MS = 100;
+/** With so many looks in a row at none under way, the last answer has got to the system, which sends it. */
+const WRITE_LOOKS = 20;
+
+/** How the end knows the time, and lets it pass. */
+export interface Time {
+  /** A monotonic clock, in milliseconds. */
+  readonly now: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+const TIME: Time = {
+  now: () => performance.now(),
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
 
 /** Follows the requests that are under way, so that the process can end when the last of them is answered. */
 export class Shutdown {
   readonly #handler: Deno.ServeHandler;
+  readonly #time: Time;
   readonly #underWay = new Set<Request>();
   /** Requests wait for it, once the process is told to end. */
   #held: PromiseWithResolvers<void> | undefined;
-  #lastCame = 0;
+  /** How many do. */
+  #came = 0;
 
-  constructor(handler: Deno.ServeHandler) {
+  constructor(handler: Deno.ServeHandler, time: Time = TIME) {
     this.#handler = handler;
+    this.#time = time;
   }
 
   /** How many requests of readers wait for Stacosys, or are being sent their answer. */
@@ -64,7 +88,7 @@ export class Shutdown {
   }
 
   async #hold(released: Promise<void>, request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
-    this.#lastCame = performance.now();
+    this.#came++;
     this.#follow(request, info);
     await released;
     return asLast(await this.#handler(request, info));
@@ -79,18 +103,27 @@ export class Shutdown {
   }
 
   async #quiet(): Promise<void> {
-    const start = this.#lastCame = performance.now();
-    for (let now = start; now - this.#lastCame < QUIET_MS && now - start < LONGEST_HOLD_MS; now = performance.now()) {
-      await pause(QUIET_MS / 4);
+    const { now, sleep } = this.#time;
+    const end = now() + LONGEST_HOLD_MS;
+    for (let quiet = 0; quiet < QUIET_LOOKS && now() < end;) {
+      const before = this.#came;
+      await sleep(LOOK_MS);
+      quiet = this.#came > before ? 0 : quiet + 1;
+    }
+    // What comes in a pause is read in the next one. So the last is as short as the machine has them.
+    for (let tries = 0, ms = Infinity; tries < QUIET_LOOKS && ms > SHORT_MS; tries++) {
+      const start = now();
+      await sleep(0);
+      ms = now() - start;
     }
   }
 
   async #answered(): Promise<void> {
-    const start = performance.now();
-    let answeredAt = start;
-    for (let now = start; now - answeredAt < WRITE_MS && now - start < DRAIN_MS; now = performance.now()) {
-      if (this.#underWay.size > 0) answeredAt = now;
-      await pause(WRITE_MS / 10);
+    const { now, sleep } = this.#time;
+    const end = now() + DRAIN_MS;
+    for (let quiet = 0; quiet < WRITE_LOOKS && now() < end;) {
+      await sleep(LOOK_MS);
+      quiet = this.#underWay.size > 0 ? 0 : quiet + 1;
     }
   }
 }
@@ -99,8 +132,4 @@ export class Shutdown {
 function asLast(response: Response): Response {
   response.headers.set("connection", "close");
   return response;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,14 +1,13 @@
 /**
  * The cache on disk, so that a restart costs Stacosys nothing.
  *
- * Lines of JSON: a header, each entry as `[key, body, expiresAt]`, and the number of entries, which tells whether the file
- * was cut short.
- *
  * @module
  */
 
 import type { Cache } from "../cache.ts";
+import { HANGS, type InTime, inTime as byTimer } from "./in_time.ts";
 import { type Log, reason } from "./log.ts";
+import { readSnapshot, type Row, whyNotSaved, writeSnapshot } from "./snapshot_file.ts";
 
 /** Where a snapshot is, and whose counts are in it. */
 export interface SnapshotOptions {
@@ -19,124 +18,89 @@ export interface SnapshotOptions {
   readonly accepts: (key: string, body: string) => boolean;
 }
 
-const KIND = "httpfastcache snapshot";
-const VERSION = 1;
-
-/** How many rows are put together before readers are answered, about 0.5 ms of work. */
-const PORTION = 500;
-
-/** A file that holds something else, which is not to be replaced. */
-class NotASnapshot extends Error {}
-
-/**
- * Fills `cache` from its snapshot, and returns a function that saves it, or waits for a save that is under way. What goes
- * wrong is told to `log`, and the service goes on. A file that is no snapshot is somebody's: nothing is saved then.
- */
-export function keepSnapshot(cache: Cache<string>, options: SnapshotOptions, log: Log): () => Promise<void> {
-  const { file } = options;
-  try {
-    load(cache, options);
-  } catch (error) {
-    cache.clear();
-    const ours = !(error instanceof NotASnapshot);
-    const rest = ours ? "" : "; that file is left alone, and no snapshot is saved";
-    log("warning", `cannot read ${file}: ${reason(error)}; starting cold${rest}`);
-    if (!ours) return () => Promise.resolve();
-  }
-  const fault = whyNotSaved(file);
-  if (fault !== undefined) log("warning", `cannot save ${file}: ${fault}`);
-
-  let saving: Promise<void> | undefined;
-  return function save() {
-    // A sweep may end while the last save has not.
-    saving ??= write(cache, options)
-      .catch((error) => log("error", `cannot save ${file}: ${reason(error)}`))
-      .finally(() => saving = undefined);
-    return saving;
-  };
+/** What the owner may know of it. */
+export interface Saved {
+  readonly file: string;
+  /** Why counts are not being saved; undefined if they are. */
+  readonly fault: string | undefined;
 }
 
-/** Why a snapshot cannot be saved to `file`; nothing if it can. */
-export function whyNotSaved(file: string): string | undefined {
-  try {
-    // A file of its own, since another process may be saving.
-    Deno.removeSync(Deno.makeTempFileSync({ dir: file.replace(/[^/]*$/, "") || ".", prefix: "httpfastcache-" }));
-  } catch (error) {
-    return reason(error);
-  }
-}
+/** Keeps a cache in a file. What goes wrong is told to the log, once, and the service goes on. */
+export class Snapshot implements Saved {
+  readonly file: string;
+  readonly #cache: Cache<string>;
+  readonly #stacosys: string;
+  readonly #accepts: SnapshotOptions["accepts"];
+  readonly #log: Log;
+  readonly #inTime: InTime;
+  #fault: string | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+  #next: Promise<string | undefined> | undefined;
 
-/** A fixed name: the next save replaces what a killed process left. */
-function temporary(file: string): string {
-  return `${file}.tmp`;
-}
+  constructor(cache: Cache<string>, { file, stacosys, accepts }: SnapshotOptions, log: Log, inTime = byTimer) {
+    this.file = file;
+    this.#cache = cache;
+    this.#stacosys = stacosys;
+    this.#accepts = accepts;
+    this.#log = log;
+    this.#inTime = inTime;
+  }
 
-/** Writes a temporary file first, so that at any time the snapshot is either the old one or the new one. */
-async function write(cache: Cache<string>, { file, stacosys }: SnapshotOptions): Promise<void> {
-  const to = temporary(file);
-  try {
-    await Deno.writeTextFile(to, ReadableStream.from(portions(cache, stacosys)), { mode: 0o600 });
-    using written = await Deno.open(to, { write: true });
-    await written.syncData();
-    await Deno.rename(to, file);
-  } catch (error) {
-    await Deno.remove(to).catch(() => {});
-    throw error;
+  get fault(): string | undefined {
+    return this.#fault;
   }
-}
 
-async function* portions(cache: Cache<string>, stacosys: string): AsyncGenerator<string> {
-  let portion = line({ kind: KIND, version: VERSION, stacosys });
-  let entries = 0;
-  for (const [key, { value, expiresAt }] of cache.entries()) {
-    portion += line([key, value, expiresAt]);
-    if (++entries % PORTION > 0) continue;
-    yield portion;
-    portion = "";
-    // However fast the disk is, readers are answered now.
-    await new Promise((resolve) => setTimeout(resolve));
+  /** Tells whether the cache can be saved, after 3 s at most. */
+  async check(): Promise<void> {
+    this.#tell(await whyNotSaved(this.file, this.#inTime));
   }
-  yield portion + line({ entries });
-}
 
-/** Puts the rows into `cache`, with the expiry that they had. A missing file is an empty snapshot. */
-function load(cache: Cache<string>, { file, stacosys, accepts }: SnapshotOptions): void {
-  let text;
-  try {
-    text = Deno.readTextFileSync(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  const lines = text.split("\n");
-  const head = parse(lines.shift());
-  if (text !== "" && head["kind"] !== KIND) throw new NotASnapshot(`expected a ${KIND}, got something else`);
-  if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
-  if (head["stacosys"] !== stacosys) {
-    throw new Error(`expected counts of ${stacosys}, got those of ${head["stacosys"]}`);
-  }
-  const foot = parse(lines.at(-2));
-  if (lines.at(-1) !== "" || foot["entries"] !== lines.length - 2) {
-    throw new Error("expected a whole snapshot, got one that was cut short");
-  }
-  for (const [i, text] of lines.slice(0, -2).entries()) {
-    const [key, body, expiresAt]: unknown[] = Object.values(parse(text));
-    if (typeof key !== "string" || typeof body !== "string" || typeof expiresAt !== "number") {
-      throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
+  /** Puts the counts of the file into the cache, all or none. A disk that hangs is not asked for them. */
+  load(): void {
+    try {
+      if (this.#fault === HANGS) throw new Error(HANGS);
+      for (const row of readSnapshot(this.file, this.#stacosys)) this.#take(row);
+    } catch (error) {
+      this.#log("warning", `cannot read ${this.file}: ${reason(error)}; starting cold`);
     }
-    if (accepts(key, body)) cache.set(key, body, expiresAt);
   }
-}
 
-/** What a line of JSON holds, nothing if it is none. */
-function parse(line = ""): Partial<Record<string, unknown>> {
-  try {
-    return Object(JSON.parse(line));
-  } catch {
-    return {};
+  /**
+   * Saves what is in the cache now. A save that is under way may have passed a row that has changed since, so that another
+   * one follows; all who call meanwhile share it.
+   *
+   * @returns why it is not on the disk, after 3 s at most; nothing if it is.
+   */
+  async save(): Promise<string | undefined> {
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      return this.#running = this.#save();
+    });
+    const fault = await this.#inTime(this.#next, HANGS);
+    if (fault === HANGS) this.#tell(fault);
+    return fault;
   }
-}
 
-function line(value: unknown): string {
-  return `${JSON.stringify(value)}\n`;
+  #take([key, body, expiresAt, purged]: Row): void {
+    if (!this.#accepts(key, body)) return;
+    this.#cache.set(key, body, expiresAt);
+    // If the clock was set back, its expiry lies ahead.
+    if (purged) this.#cache.expire(key);
+  }
+
+  async #save(): Promise<string | undefined> {
+    const rows = this.#cache.entries().map((
+      [key, { value, expiresAt, purged }],
+    ): Row => [key, value, expiresAt, purged]);
+    const fault = await writeSnapshot(this.file, this.#stacosys, rows);
+    this.#tell(fault);
+    return fault;
+  }
+
+  #tell(fault: string | undefined): void {
+    if (fault === this.#fault) return;
+    this.#fault = fault;
+    if (fault === undefined) this.#log("info", `${this.file} can be saved again`);
+    else this.#log("warning", `cannot save ${this.file}: ${fault}; until it can be saved, a restart loses counts`);
+  }
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { HANGS, type InTime, inTime as byTimer } from "./in_time.ts";
 import { type Log, reason } from "./log.ts";
 
 /** What the owner may know of it. */
@@ -19,6 +20,21 @@ export interface Watched {
   readonly changedAt: number | undefined;
   /** Why the file cannot be seen; undefined if it can. */
   readonly fault: string | undefined;
+}
+
+/** What can be seen of a file, or why nothing can. */
+interface Look {
+  readonly seen?: string;
+  readonly fault?: string;
+}
+
+/** What a watch works with. */
+export interface WatchOptions {
+  /** A monotonic clock, in milliseconds; `performance.now` by default. */
+  readonly monotonic?: () => number;
+  /** Looks at a file; by what the system tells of it, by default. */
+  readonly lookAt?: (file: string) => Promise<Look>;
+  readonly inTime?: InTime;
 }
 
 const LOOK_EVERY_MS = 1_000;
@@ -34,20 +50,22 @@ export class Watch implements Watched {
   readonly file: string;
   readonly #onChange: () => void;
   readonly #log: Log;
-  readonly #monotonic: () => number;
+  readonly #options: Required<WatchOptions>;
   /** What was seen when all counts were right. */
   #settled: string | undefined;
   #change: { looks: number; equal: number; last: string } | undefined;
   #changes = 0;
   #changedAt: number | undefined;
   #fault: string | undefined;
+  /** A look that has not ended. */
+  #looking: Promise<Look> | undefined;
 
   /** @param onChange is called once for each change, when it is over. */
-  constructor(file: string, onChange: () => void, log: Log, monotonic: () => number = () => performance.now()) {
+  constructor(file: string, onChange: () => void, log: Log, options: WatchOptions = {}) {
     this.file = file;
     this.#onChange = onChange;
     this.#log = log;
-    this.#monotonic = monotonic;
+    this.#options = { monotonic: () => performance.now(), lookAt, inTime: byTimer, ...options };
   }
 
   get changes(): number {
@@ -62,9 +80,12 @@ export class Watch implements Watched {
     return this.#fault;
   }
 
-  /** Looks for the first time, and from then on once a second. It never keeps the process alive. */
+  /**
+   * Looks for the first time, and from then on once a second. It never keeps the process alive. If the disk hangs, it is
+   * not waited for: what is seen when it answers counts as a change.
+   */
   async start(): Promise<void> {
-    const { seen, fault } = await lookAt(this.file);
+    const { seen, fault } = await this.#look();
     this.#settled = seen;
     if (fault === undefined) this.#log("info", `WatchFile: ${this.file} is watched`);
     this.#tell(fault);
@@ -77,7 +98,7 @@ export class Watch implements Watched {
 
   /** Looks once; what it finds is compared with what it saw before. */
   async look(): Promise<void> {
-    const { seen, fault } = await lookAt(this.file);
+    const { seen, fault } = await this.#look();
     this.#tell(fault);
     // A missing file is not a change; a different one that comes later is.
     if (seen === undefined) return;
@@ -92,9 +113,16 @@ export class Watch implements Watched {
     this.#change = undefined;
     this.#settled = seen;
     this.#changes++;
-    this.#changedAt = this.#monotonic();
+    this.#changedAt = this.#options.monotonic();
     this.#log("info", `WatchFile: ${this.file} has changed; all counts have expired`);
     this.#onChange();
+  }
+
+  /** A look that hangs is waited for again, so that there is never more than one. */
+  #look(): Promise<Look> {
+    const { lookAt, inTime } = this.#options;
+    this.#looking ??= lookAt(this.file).finally(() => this.#looking = undefined);
+    return inTime(this.#looking, hanging(this.file));
   }
 
   #tell(fault: string | undefined): void {
@@ -105,8 +133,16 @@ export class Watch implements Watched {
   }
 }
 
-/** What can be seen of a file, or why nothing can. */
-export async function lookAt(file: string): Promise<{ readonly seen?: string; readonly fault?: string }> {
+/** Why a file cannot be watched; nothing if it can. */
+export async function whyNotSeen(file: string): Promise<string | undefined> {
+  return (await byTimer(lookAt(file), hanging(file))).fault;
+}
+
+function hanging(file: string): Look {
+  return { fault: `${file} cannot be seen: ${HANGS}` };
+}
+
+async function lookAt(file: string): Promise<Look> {
   try {
     const path = await Deno.realPath(file);
     const info = await Deno.stat(path);

@@ -25,7 +25,7 @@ function faultsOf(values: Record<string, unknown>): readonly string[] {
 Deno.test("the Go program's configuration is all that is needed; the rest has defaults", () => {
   assertEquals(accepts({ CorsOrigin: "https://blog.example.org" }), {
     listen: { hostname: "127.0.0.1", port: 8101 },
-    stacosys: "http://127.0.0.1:8100",
+    stacosys: { url: "http://127.0.0.1:8100", authorization: undefined },
     corsOrigin: "https://blog.example.org",
     paths: ["/comments/count", "/api/comments/count"],
     ttlMs: 300_000,
@@ -56,6 +56,9 @@ Deno.test("HostPort is host:port, :port or [v6]:port", () => {
   assertEquals(accepts({ HostPort: ":1" }).listen, { hostname: undefined, port: 1 });
   assertEquals(accepts({ HostPort: "[::1]:65535" }).listen, { hostname: "::1", port: 65535 });
   assertEquals(accepts({ HostPort: "localhost:80" }).listen, { hostname: "localhost", port: 80 });
+  assertEquals(accepts({ HostPort: "LocalHost:80" }).listen, { hostname: "localhost", port: 80 });
+  assertEquals(accepts({ HostPort: "127.1:80" }).listen, { hostname: "127.0.0.1", port: 80 });
+  assertEquals(accepts({ HostPort: "[::ffff:127.0.0.1]:80" }).listen, { hostname: "127.0.0.1", port: 80 });
   for (
     const wrong of [
       "8101",
@@ -78,14 +81,71 @@ Deno.test("HostPort is host:port, :port or [v6]:port", () => {
 });
 
 Deno.test("Stacosys is an http or https URL, with a path if it has one, without slashes at the end", () => {
-  assertEquals(accepts({ Stacosys: "https://example.org/stacosys//" }).stacosys, "https://example.org/stacosys");
-  assertEquals(accepts({ Stacosys: "http://[::1]:8100/" }).stacosys, "http://[::1]:8100");
-  for (const wrong of ["127.0.0.1:8100", "ftp://h", "http://", "http://h/?", "http://h/?a=1", "http://h/#", 7, []]) {
+  assertEquals(accepts({ Stacosys: "https://example.org/stacosys//" }).stacosys.url, "https://example.org/stacosys");
+  assertEquals(accepts({ Stacosys: "http://[::1]:8100/" }).stacosys.url, "http://[::1]:8100");
+  const kinds = [[7, "a number"], [true, "a boolean"], [null, "null"], [[], "a list"], [{}, "an object"]] as const;
+  for (const [wrong, kind] of kinds) {
     assertEquals(faultsOf({ Stacosys: wrong }), [
-      `c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got ${
-        JSON.stringify(wrong)
-      }`,
+      `c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got ${kind}`,
     ]);
+  }
+  for (const wrong of ["", "127.0.0.1:8100", "ftp://h", "http://", "http://h/?", "http://h/?a=1", "http://h/#"]) {
+    assertEquals(faultsOf({ Stacosys: wrong }), [
+      'c.json: Stacosys: expected a URL such as "http://127.0.0.1:8100", without query or fragment, got another ' +
+      "string, not shown as it may hold a password",
+    ]);
+  }
+});
+
+Deno.test("the user and the password of Stacosys are kept apart from its URL, byte for byte", () => {
+  for (
+    const [user, bytes] of [
+      ["me:secret@", "me:secret"],
+      ["me@", "me:"],
+      [":secret@", ":secret"],
+      ["me:sec@ret@", "me:sec@ret"],
+      ["me:%73ecret@", "me:secret"],
+      ["me:%zz@", "me:%zz"],
+      ["é:ü@", "\xc3\xa9:\xc3\xbc"],
+      ["%ff:@", "\xff:"],
+    ] as const
+  ) {
+    const authorization = `Basic ${btoa(bytes)}`;
+    assertEquals(accepts({ Stacosys: `https://${user}h/a/` }).stacosys, { url: "https://h/a", authorization });
+  }
+  assertEquals(accepts({ Stacosys: "http://@h" }).stacosys, { url: "http://h", authorization: undefined });
+});
+
+Deno.test("the text of the file is kept as it is, but for the user and the password of Stacosys", () => {
+  const plain = '{ "HostPort": ":1",\r\n\t"stacosys": "http:/h", "X": 1 }\n';
+  assertEquals(parseConfig(plain, "c.json").text, plain);
+  const { text } = parseConfig(plain.replace("/h", "/me:secret@h"), "c.json");
+  assertEquals(text, '{\n  "HostPort": ":1",\n  "stacosys": "http://h",\n  "X": 1\n}');
+});
+
+Deno.test("no fault shows the password of a Stacosys, even of one that nobody can read", () => {
+  const texts = ["ftp://", "http://h/?", "h:/", "//", "http//", ""].flatMap((begin) => {
+    const value = JSON.stringify(`${begin}me:secret@h`);
+    return [value, `[${value}]`, `{"url":${value}}`].map((value) => `{"HostPort":":1","Stacosys":${value}}`);
+  });
+  texts.push(
+    `{"HostPort":":1","Stacosys":"http://me:secret@h/?a"}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret"}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret@h`,
+    `{"HostPort":":1","Stacosys":'http://me:secret@h'}`,
+    `{"HostPort":":1","Stacosys":http://me:secret@h}`,
+    `{"HostPort":":1","Stacosys":'secret@h'}`,
+    `{"HostPort":":1","Stacosys":"http://me:secret"@h"}`,
+    `{"HostPort":":1","Stacosys":"http://me:se\ncret@h"}`,
+    `'http://me:secret@h'`,
+    `me:secret`,
+    `"http://me:secret@h"`,
+    `["http://me:secret@h"]`,
+  );
+  for (const text of texts) {
+    const { faults, warnings } = parseConfig(text, "c.json");
+    assertEquals([faults.length, warnings], [1, []], text);
+    assert(!/secr|cret/.test(faults[0] ?? ""), faults[0]);
   }
 });
 
@@ -143,20 +203,52 @@ Deno.test("an origin that is not ASCII is a fault that says how browsers write i
   ]);
 });
 
-Deno.test("Stacosys is not the service itself", () => {
+Deno.test("Stacosys is not the service itself, however its address is spelled", () => {
   for (
-    const [HostPort, Stacosys] of [
-      ["127.0.0.1:8101", "http://127.0.0.1:8101"],
-      ["127.0.0.1:8101", "http://localhost:8101/stacosys"],
-      [":8101", "http://[::1]:8101"],
-      [":80", "http://127.0.0.1"],
-    ]
+    const [HostPort, hosts] of [
+      ["127.0.0.1:8101", ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "0.0.0.0", "localhost", "LOCALHOST"]],
+      ["127.0.0.1:8101", ["[::ffff:127.0.0.1]", "[::FFFF:7f00:1]", "[::ffff:0.0.0.0]"]],
+      ["127.1:8101", ["127.0.0.1"]],
+      ["[::ffff:127.0.0.1]:8101", ["127.0.0.1"]],
+      ["localhost:8101", ["127.0.0.1", "localhost"]],
+      ["Localhost:8101", ["127.0.0.1"]],
+      ["[::1]:8101", ["[::1]", "[0:0:0:0:0:0:0:1]", "[::]", "localhost"]],
+      ["[0:0:0:0:0:0:0:1]:8101", ["[::1]"]],
+      ["0.0.0.0:8101", ["127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost", "[::ffff:127.0.0.2]"]],
+      [":8101", ["127.0.0.1", "127.0.0.2", "[::1]", "[::]", "0.0.0.0", "localhost"]],
+      ["[::]:8101", ["127.0.0.1", "[::1]", "localhost"]],
+      ["192.0.2.1:8101", ["192.0.2.1", "192.0.513"]],
+      ["Blog.example.org:8101", ["blog.EXAMPLE.org"]],
+    ] as const
   ) {
-    assertEquals(faultsOf({ HostPort, Stacosys }), [
-      "c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort",
-    ]);
+    for (const host of hosts) {
+      assertEquals(
+        faultsOf({ HostPort, Stacosys: `http://${host}:8101/stacosys` }),
+        ["c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort"],
+        `${HostPort} ${host}`,
+      );
+    }
   }
-  accepts({ HostPort: "127.0.0.1:8101", Stacosys: "http://192.0.2.1:8101" });
+  for (const [HostPort, Stacosys] of [[":80", "http://127.0.0.1"], [":443", "https://localhost"]]) {
+    assertEquals(faultsOf({ HostPort, Stacosys }).length, 1);
+  }
+});
+
+Deno.test("Stacosys may have the port of the service at another address", () => {
+  for (
+    const [HostPort, hosts] of [
+      ["127.0.0.1:8100", ["127.0.0.2", "[::1]", "[::]", "192.0.2.1", "[::ffff:127.0.0.2]", "127.0.0.1.example.org"]],
+      ["127.0.0.2:8100", ["127.0.0.1", "localhost", "0.0.0.0"]],
+      ["localhost:8100", ["[::1]", "127.0.0.2"]],
+      ["[::1]:8100", ["127.0.0.1", "0.0.0.0"]],
+      ["0.0.0.0:8100", ["[::1]", "[::]", "192.0.2.1", "127.example.org"]],
+      [":8100", ["192.0.2.1", "stacosys.example.org"]],
+      ["[::]:8100", ["[2001:db8::1]"]],
+    ] as const
+  ) {
+    for (const host of hosts) accepts({ HostPort, Stacosys: `http://${host}:8100` });
+  }
+  accepts({ HostPort: ":80", Stacosys: "https://127.0.0.1" });
 });
 
 Deno.test("Paths is a list of paths", () => {
@@ -215,6 +307,7 @@ Deno.test("switches are true or false, and files have names", () => {
 Deno.test("AdminHostPort is a loopback address, nothing that others reach", () => {
   assertEquals(accepts({ AdminHostPort: "127.0.0.1:8109" }).admin, { hostname: "127.0.0.1", port: 8109 });
   assertEquals(accepts({ AdminHostPort: "[::1]:8109" }).admin, { hostname: "::1", port: 8109 });
+  assertEquals(accepts({ AdminHostPort: "[0:0:0:0:0:0:0:1]:8109" }).admin, { hostname: "::1", port: 8109 });
   assertEquals(accepts({ AdminHostPort: "localhost:8109" }).admin, { hostname: "localhost", port: 8109 });
   for (const wrong of [":8109", "0.0.0.0:8109", "[::]:8109", "192.168.0.1:8109", "127.example.org:80", 8109]) {
     assertEquals(faultsOf({ AdminHostPort: wrong }), [
@@ -252,9 +345,20 @@ Deno.test("all faults are reported in one go", () => {
 });
 
 Deno.test("what is no JSON object is one fault that says where", () => {
-  const [fault = ""] = parseConfig('{\n  "HostPort": ,\n}', "c.json").faults;
-  assertMatch(fault, /^c\.json: expected JSON, got something else: Unexpected token ',', .* is not valid JSON$/);
-  for (const [text, got] of [["[]", "[]"], ["null", "null"], ["7", "7"], ['"x"', '"x"']]) {
+  for (
+    const [text, what] of [
+      ['{\n  "HostPort": ,\n}', "Unexpected token ',' in line 2"],
+      ['{\n  "HostPort": ":8101",\n  "Stacosys": \'http://h\'\n}', "Unexpected token ''' in line 3"],
+      [
+        '{\n  "HostPort": ":8101"\n  "Stacosys": 1 }',
+        "Expected ',' or '}' after property value in JSON at position 26 (line 3 column 3)",
+      ],
+      ["", "Unexpected end of JSON input"],
+    ]
+  ) {
+    assertEquals(parseConfig(text ?? "", "c.json").faults, [`c.json: expected JSON, got something else: ${what}`]);
+  }
+  for (const [text, got] of [["[]", "a list"], ["null", "null"], ["7", "a number"], ['"x"', "a string"]]) {
     assertEquals(parseConfig(text ?? "", "c.json").faults, [`c.json: expected a JSON object, got ${got}`]);
   }
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Cache } from "../cache.ts";
 import { Counters, type Lookup } from "../upstream/counters.ts";
 import { Outage } from "../upstream/outage.ts";
 import type { Answer } from "../upstream/stacosys.ts";
@@ -13,11 +14,36 @@ export const A = "/comments/count?token=T&url=/a/";
 export const GOOD: Answer = { outcome: "ok", body: "7" };
 export const BAD: Answer = { outcome: "status", reason: "status 500", status: 500 };
 
+/** What a test sets, besides the time. */
+export interface Settings {
+  readonly staleIfErrorMs?: number;
+  readonly staleWhileRevalidateMs?: number;
+  readonly maxEntries?: number;
+}
+
+/** Counters, and all that a test does with them. */
+export interface Started {
+  readonly counters: Counters;
+  readonly cache: Cache<string>;
+  readonly outage: Outage;
+  /** What Stacosys was asked so far, and how it answers. */
+  readonly asked: { readonly target: string; readonly urgent: boolean; readonly answer: (answer: Answer) => void }[];
+  /** Who waits for a time. */
+  readonly sleepers: ReadonlySet<unknown>;
+  /** Lets time pass on both clocks. */
+  pass(ms: number): void;
+  setClock(to: number): void;
+  /** What a reader gets, if Stacosys answers so should it be asked for him. */
+  read(answer: Answer, target?: string): Promise<string>;
+}
+
 /** Counters whose clocks stand at 0, and a Stacosys that answers when a test says so. */
-export function startCounters({ staleIfErrorMs = 60_000, staleWhileRevalidateMs = 0, maxEntries = 100 } = {}) {
+export function startCounters(
+  { staleIfErrorMs = 60_000, staleWhileRevalidateMs = 0, maxEntries = 100 }: Settings = {},
+): Started {
   const clock = { now: 0, monotonic: 0 };
   const now = () => clock.now;
-  const asked: { target: string; urgent: boolean; answer: (answer: Answer) => void }[] = [];
+  const asked: Started["asked"] = [];
   const outage = new Outage(() => {}, () => clock.monotonic);
   const sleepers = new Set<{ until: number; wake: (value: undefined) => void }>();
   const counters = new Counters({
@@ -37,17 +63,15 @@ export function startCounters({ staleIfErrorMs = 60_000, staleWhileRevalidateMs 
     counters,
     outage,
     sleepers,
-    /** Lets time pass on both clocks. */
-    pass(ms: number): void {
+    pass(ms) {
       clock.now += ms;
       clock.monotonic += ms;
       for (const { until, wake } of sleepers) if (until <= clock.monotonic) wake(undefined);
     },
-    setClock(to: number): void {
+    setClock(to) {
       clock.now = to;
     },
-    /** What a reader gets, if Stacosys answers so should it be asked for him. */
-    async read(answer: Answer, target = A): Promise<string> {
+    async read(answer, target = A) {
       const before = asked.length;
       const lookup = counters.miss(target);
       if (asked.length > before) asked.at(-1)?.answer(answer);

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import project from "../deno.json" with { type: "json" };
 import type { Answer } from "../upstream/stacosys.ts";
 import { BAD, GOOD, startService } from "./service.ts";
@@ -31,6 +31,7 @@ const COLD = {
   certificate: null,
   certificateEndsSeconds: null,
   watch: null,
+  snapshot: null,
 };
 
 Deno.test("health is JSON that nobody keeps", async () => {
@@ -59,6 +60,18 @@ Deno.test("the watched file is told of, with its last change, or why it cannot b
   assertEquals((await samples()).get("httpfastcache_watch_changes_total"), 3);
   Object.assign(watch, { fault: "/db.sqlite is not there" });
   assertStringIncludes((await own("GET", "/")).text, "does not see its watched file");
+});
+
+Deno.test("the snapshot is told of, and why counts are not being saved as long as that is so", async () => {
+  const snapshot = { file: "/snapshot", fault: undefined, save: () => Promise.resolve(undefined) };
+  const { health, own } = await startService({ snapshot });
+  assertEquals((await health()).snapshot, { file: "/snapshot", fault: null });
+  assert(!(await own("GET", "/")).text.includes("does not save its counts"));
+  const fault = "No space left on device (os error 28)";
+  Object.assign(snapshot, { fault });
+  assertEquals((await health()).snapshot, { file: "/snapshot", fault });
+  assertStringIncludes((await own("GET", "/")).text, "▲ does not save its counts");
+  assertStringIncludes((await own("GET", "/")).text, `cannot save /snapshot: ${fault}`);
 });
 
 Deno.test("up says since when, and when that was last tested", async () => {
@@ -180,12 +193,12 @@ Deno.test("/healthz is 200 whatever Stacosys does, and ?stacosys is 503 while it
   await count("/c/");
   assertEquals(await statuses(), [200, 200], "one bad answer");
   clock.now += 2_000;
-  await count("/c/");
+  await count("/d/");
   assertEquals(await statuses(), [200, 503], "down");
   const { status, text } = await own("GET", "/healthz?stacosys");
   assertEquals([status, JSON.parse(text).stacosys], [503, "down"]);
   stacosys.answer = new Promise(() => {});
-  count("/d/");
+  count("/e/");
   clock.now += 5_000;
   assertEquals(await statuses(), [200, 503], "still down");
 });

@@ -86,6 +86,9 @@ Deno.test("Stacosys is up until an outage, and not a number before it was asked"
   assertEquals(await up(), 1);
   clock.now += 2_000;
   await count("/b/");
+  // So far that may be this article's fault.
+  assertEquals(await up(), 1);
+  await count("/d/");
   assertEquals(await up(), 0);
   stacosys.answer = GOOD;
   await count("/c/");

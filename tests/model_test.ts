@@ -1,3 +1,3 @@
 import { tryOrders } from "./model.ts";
 
-Deno.test("in every order of readers, answers, purges, sweeps and clocks, each promise is kept", () => tryOrders(200));
+Deno.test("in every order of readers, answers, purges, sweeps and clocks, each promise is kept", () => tryOrders(400));

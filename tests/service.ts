@@ -12,6 +12,7 @@ import { Recent } from "../admin/recent.ts";
 import { createScript } from "../blog/script.ts";
 import type { Cache } from "../cache.ts";
 import { createProxy } from "../proxy.ts";
+import type { Snapshot } from "../service/snapshot.ts";
 import type { Life } from "../service/tls.ts";
 import type { Watched } from "../service/watch.ts";
 import { Counters } from "../upstream/counters.ts";
@@ -37,7 +38,7 @@ export interface Service {
   /** What Stacosys answers, and how long it takes for that. */
   readonly stacosys: { answer: Answer | Promise<Answer>; seconds: number };
   /** The owner's listener. */
-  readonly admin: (request: Request) => Response;
+  readonly admin: (request: Request) => Response | Promise<Response>;
   /** A request to it. */
   own(method: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Read>;
   /** A request of a reader. */
@@ -52,10 +53,11 @@ export interface Service {
 
 /** Starts it, just now. Counts are fresh for a minute, and kept for ten more. */
 export async function startService(
-  { maxEntries = 100, staleWhileRevalidateMs = 0, watch, certificate }: {
+  { maxEntries = 100, staleWhileRevalidateMs = 0, watch, snapshot, certificate }: {
     readonly maxEntries?: number;
     readonly staleWhileRevalidateMs?: number;
     readonly watch?: Watched;
+    readonly snapshot?: Pick<Snapshot, "file" | "fault" | "save">;
     readonly certificate?: { readonly life: Life };
   } = {},
 ): Promise<Service> {
@@ -85,24 +87,12 @@ export async function startService(
   const proxy = createProxy({ counters, requests, paths: ["/comments/count"], script: await createScript() });
   const recent = new Recent({ cache, metrics, outage }, now);
   const readers = { waiting: 0 };
-  const admin = createAdmin({
-    cache,
-    ttlMs: 60_000,
-    maxEntries,
-    counters,
-    metrics,
-    outage,
-    recent,
-    readers,
-    watch,
-    certificate,
-    now,
-    monotonic: now,
-  });
+  const sources = { cache, maxEntries, counters, metrics, outage, recent, readers, watch, snapshot, certificate };
+  const admin = createAdmin({ ...sources, ttlMs: 60_000, now, monotonic: now });
   const read = async (path: string) => await received(await proxy(new Request(`http://127.0.0.1${path}`)));
   const own = async (method: string, path: string, headers = {}) => {
     const host = "127.0.0.1:8109";
-    return await received(admin(new Request(`http://${host}${path}`, { method, headers: { host, ...headers } })));
+    return await received(await admin(new Request(`http://${host}${path}`, { method, headers: { host, ...headers } })));
   };
   return {
     cache,

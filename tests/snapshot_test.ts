@@ -1,69 +1,92 @@
 import { setImmediate } from "node:timers";
-import { assertEquals, assertLess, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { Cache } from "../cache.ts";
-import { keepSnapshot } from "../service/snapshot.ts";
+import type { InTime } from "../service/in_time.ts";
+import { Snapshot } from "../service/snapshot.ts";
+import { whyNotSaved } from "../service/snapshot_file.ts";
 import { makeFolder } from "./folder.ts";
 
 const STACOSYS = "http://127.0.0.1:8100";
 
-function keep(
+function newCache(maxEntries = 10): Cache<string> {
+  return new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries });
+}
+
+/** A snapshot of `cache` in a folder, whose log goes into `log`. */
+function snapshotOf(
   cache: Cache<string>,
   folder: string,
-  log: string[] = [],
-  accepts = (_key: string, _body: string) => true,
-) {
+  { log = [], accepts = () => true, inTime }: {
+    readonly log?: string[];
+    readonly accepts?: (key: string, body: string) => boolean;
+    readonly inTime?: InTime;
+  } = {},
+): Snapshot {
   const options = { file: `${folder}/snapshot`, stacosys: STACOSYS, accepts };
-  return keepSnapshot(cache, options, (_, message) => log.push(message));
+  return new Snapshot(cache, options, (level, message) => log.push(`${level} ${message}`), inTime);
+}
+
+/** A cache with what a folder's snapshot has. */
+function loaded(folder: string, options: Parameters<typeof snapshotOf>[2] = {}, maxEntries = 10): Cache<string> {
+  const cache = newCache(maxEntries);
+  snapshotOf(cache, folder, options).load();
+  return cache;
+}
+
+function namesIn(folder: string): string[] {
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name);
 }
 
 Deno.test("what is saved is there again, with the same expiry", async () => {
   await using folder = await makeFolder();
-  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10_000 });
+  const cache = newCache(10_000);
   // Longer than what is read at once, and with characters of several bytes.
   for (let i = 0; i < 3_000; i++) cache.set(`/comments/count?url=/été-${i}/`, `{"count":${i}}\n`, Date.now() + i);
-  await keep(cache, folder.path)();
-
-  const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10_000 });
-  keep(again, folder.path);
+  assertEquals(await snapshotOf(cache, folder.path).save(), undefined);
   const facts = (of: Cache<string>) => [...of.entries()].map(([key, { value, expiresAt }]) => [key, value, expiresAt]);
-  assertEquals(facts(again), facts(cache));
+  assertEquals(facts(loaded(folder.path, {}, 10_000)), facts(cache));
+});
+
+Deno.test("a snapshot of version 1.1 is read", async () => {
+  await using folder = await makeFolder();
+  const rows = [{ kind: "httpfastcache snapshot", version: 1, stacosys: STACOSYS }, ["/a", "7", Date.now() + 9_999], {
+    entries: 1,
+  }];
+  await Deno.writeTextFile(`${folder.path}/snapshot`, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  assertEquals(loaded(folder.path).get("/a")?.value, "7");
 });
 
 Deno.test("what a process left that was killed while it saved is replaced by the next save", async () => {
   await using folder = await makeFolder();
   await Deno.writeTextFile(`${folder.path}/snapshot.tmp`, "[".repeat(1_000_000));
-  await keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), folder.path)();
-  assertEquals(Array.from(Deno.readDirSync(folder.path), ({ name }) => name), ["snapshot"]);
+  await snapshotOf(newCache(), folder.path).save();
+  assertEquals(namesIn(folder.path), ["snapshot"]);
   assertEquals((await Deno.readTextFile(`${folder.path}/snapshot`)).split("\n").length, 3);
 });
 
 Deno.test("rows that are no counts of ours are left out", async () => {
   await using folder = await makeFolder();
-  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  const cache = newCache();
   for (const key of ["/ours", "/theirs"]) cache.set(key, "7");
-  await keep(cache, folder.path)();
-  const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
-  keep(again, folder.path, [], (key, body) => key === "/ours" && body === "7");
-  assertEquals(Array.from(again.entries(), ([key]) => key), ["/ours"]);
+  await snapshotOf(cache, folder.path).save();
+  const accepts = (key: string, body: string) => key === "/ours" && body === "7";
+  assertEquals(Array.from(loaded(folder.path, { accepts }).entries(), ([key]) => key), ["/ours"]);
 });
 
-Deno.test("what is purged is over in the snapshot, too", async () => {
+Deno.test("what is purged is over in the snapshot, too, also if the clock is set back meanwhile", async () => {
   await using folder = await makeFolder();
-  const cache = new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10 });
+  let now = 1_000_000;
+  const clocked = () => new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10, now: () => now });
+  const cache = clocked();
   cache.set("/a", "7");
+  now += 1_000;
   cache.expireAll();
-  await keep(cache, folder.path)();
-  const again = new Cache<string>({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10 });
-  keep(again, folder.path);
-  assertEquals([again.get("/a"), again.getStale("/a")?.purged], [undefined, true]);
-});
-
-Deno.test("a folder that cannot be written to is told of at the start", async () => {
-  await using folder = await makeFolder();
-  const log: string[] = [];
-  keep(new Cache<string>({ ttlMs: 60_000, maxEntries: 10 }), `${folder.path}/nowhere`, log);
-  assertEquals(log.length, 1);
-  assertMatch(log[0] ?? "", /^cannot save .*nowhere\/snapshot: No such file or directory/);
+  await snapshotOf(cache, folder.path).save();
+  for (now of [now, now - 30_000]) {
+    const again = clocked();
+    snapshotOf(again, folder.path).load();
+    assertEquals([again.get("/a"), again.getStale("/a")?.purged], [undefined, true]);
+  }
 });
 
 Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {
@@ -80,7 +103,7 @@ Deno.test("readers pass while a large cache is saved, also if all of it has expi
   const cache = new Watched({ ttlMs: 0, maxEntries: 100_000 });
   for (let i = 0; i < 100_000; i++) cache.set(`/comments/count?url=/${i}/`, "{}");
   let saving = true;
-  const saved = keep(cache, folder.path)().then(() => saving = false);
+  const saved = snapshotOf(cache, folder.path, { inTime: (work) => work }).save().then(() => saving = false);
   let most = 0;
   while (saving) {
     const before = taken;
@@ -93,36 +116,126 @@ Deno.test("readers pass while a large cache is saved, also if all of it has expi
   assertLess(most, 1_001);
 });
 
-Deno.test("however many saves are due while one is under way, there is one", async () => {
+Deno.test("a save that is under way does not count for what has changed since, and all who ask meanwhile share one", async () => {
   await using folder = await makeFolder();
   let saves = 0;
+  let passed = () => {};
   class Counted extends Cache<string> {
-    override entries(): ReturnType<Cache<string>["entries"]> {
+    override *entries(): ReturnType<Cache<string>["entries"]> {
       saves++;
-      return super.entries();
+      yield* super.entries();
+      passed();
     }
   }
-  const save = keep(new Counted({ ttlMs: 60_000, maxEntries: 10 }), folder.path);
-  await Promise.all(Array.from({ length: 10 }, save));
-  assertEquals(saves, 1);
-  await save();
+  const cache = new Counted({ ttlMs: 60_000, staleMs: 60_000, maxEntries: 10 });
+  cache.set("/a", "7");
+  const snapshot = snapshotOf(cache, folder.path);
+  let purges: Promise<unknown> | undefined;
+  passed = () => {
+    // The row is written, fresh.
+    passed = () => {};
+    cache.expireAll();
+    purges = Promise.all(Array.from({ length: 100 }, () => snapshot.save()));
+  };
+  await Promise.all(Array.from({ length: 10 }, () => snapshot.save()));
+  await purges;
   assertEquals(saves, 2);
+  assertEquals(loaded(folder.path).get("/a"), undefined);
+});
+
+Deno.test("a folder that cannot be written to is told of at the start, once, and again when it can", async () => {
+  await using folder = await makeFolder();
+  const log: string[] = [];
+  const snapshot = snapshotOf(newCache(), `${folder.path}/nowhere`, { log });
+  await snapshot.check();
+  snapshot.load();
+  for (let i = 0; i < 2; i++) assertStringIncludes(await snapshot.save() ?? "", "No such file or directory");
+  assertStringIncludes(snapshot.fault ?? "", "No such file or directory");
+  await Deno.mkdir(`${folder.path}/nowhere`);
+  for (let i = 0; i < 2; i++) assertEquals(await snapshot.save(), undefined);
+  assertEquals([snapshot.fault, log.length], [undefined, 2]);
+  assertMatch(log[0] ?? "", /^warning cannot save .*nowhere\/snapshot: No such file or directory/);
+  assertEquals(log[1], `info ${snapshot.file} can be saved again`);
+});
+
+const OTHERS: Readonly<Record<string, (file: string) => void>> = {
+  "somebody else's file": (file) => Deno.writeTextFileSync(file, '{"name":"diary"}\n'),
+  "a file with a damaged first line": (file) =>
+    Deno.writeTextFileSync(file, '{"kind":"httpfastcache snapsh\0t"}\n[]\n'),
+  "a folder": (file) => Deno.mkdirSync(file),
+  "a pipe, which nobody writes to": (file) => {
+    assert(new Deno.Command("mkfifo", { args: [file] }).outputSync().success);
+  },
+  "a link that leads nowhere but to itself": (file) => Deno.symlinkSync(file, file),
+};
+
+for (const [name, make] of Object.entries(OTHERS)) {
+  Deno.test(`${name} in the place of the snapshot stays, however often it would be saved, and is told of once`, async () => {
+    await using folder = await makeFolder();
+    const log: string[] = [];
+    const snapshot = snapshotOf(newCache(), folder.path, { log });
+    make(snapshot.file);
+    const before = await Deno.lstat(snapshot.file);
+    assertEquals(await whyNotSaved(snapshot.file) === undefined, false);
+    await snapshot.check();
+    snapshot.load();
+    for (let i = 0; i < 3; i++) assertEquals(await snapshot.save(), snapshot.fault);
+    assertEquals(log.map((line) => line.slice(0, 19)), ["warning cannot save", "warning cannot read"]);
+    const { ino, size, mtime } = await Deno.lstat(snapshot.file);
+    assertEquals([ino, size, mtime], [before.ino, before.size, before.mtime]);
+    assertEquals(namesIn(folder.path), ["snapshot"]);
+
+    await Deno.remove(snapshot.file);
+    assertEquals([await snapshot.save(), snapshot.fault], [undefined, undefined]);
+    assertEquals(log.at(-1), `info ${snapshot.file} can be saved again`);
+  });
+}
+
+Deno.test("a snapshot that somebody replaces while the service runs is left alone from then on", async () => {
+  await using folder = await makeFolder();
+  const snapshot = snapshotOf(newCache(), folder.path);
+  await snapshot.save();
+  await Deno.writeTextFile(snapshot.file, "Dear diary,\n");
+  assertStringIncludes(await snapshot.save() ?? "", "got something else");
+  assertEquals(await Deno.readTextFile(snapshot.file), "Dear diary,\n");
+});
+
+Deno.test("a disk that hangs is told of after 3 s, and when it is well again", async () => {
+  await using folder = await makeFolder();
+  const log: string[] = [];
+  let hangs = true;
+  // Whatever is waited for comes too late.
+  const inTime: InTime = (work, late) => hangs ? Promise.resolve(late) : work;
+  const cache = newCache();
+  cache.set("/a", "7");
+  await snapshotOf(cache, folder.path).save();
+  const snapshot = snapshotOf(newCache(), folder.path, { log, inTime });
+  await snapshot.check();
+  snapshot.load();
+  const text = "it has taken longer than 3 s; does the disk hang?";
+  assertEquals([await snapshot.save(), snapshot.fault], [text, text]);
+  hangs = false;
+  assertEquals([await snapshot.save(), snapshot.fault], [undefined, undefined]);
+  const { file } = snapshot;
+  assertEquals(log, [
+    `warning cannot save ${file}: ${text}; until it can be saved, a restart loses counts`,
+    `warning cannot read ${file}: ${text}; starting cold`,
+    `info ${file} can be saved again`,
+  ]);
 });
 
 Deno.test("a broken line is told by its number, a file that was cut short as such, and nothing of it is kept", async () => {
   await using folder = await makeFolder();
-  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  const cache = newCache();
   for (let i = 0; i < 3; i++) cache.set(`/comments/count?url=/${i}/`, `{"count":${i}}\n`);
-  await keep(cache, folder.path)();
+  await snapshotOf(cache, folder.path).save();
   const whole = await Deno.readTextFile(`${folder.path}/snapshot`);
   const lines = whole.split("\n");
 
   async function faultOf(text: string): Promise<string | undefined> {
     await Deno.writeTextFile(`${folder.path}/snapshot`, text);
-    const again = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
     const log: string[] = [];
-    keep(again, folder.path, log);
-    assertEquals(again.size, log.length === 0 ? 3 : 0);
+    assertEquals(loaded(folder.path, { log }).size, log.length === 0 ? 3 : 0);
     return /snapshot: (.*);/.exec(log[0] ?? "")?.[1];
   }
   const cut = "expected a whole snapshot, got one that was cut short";

@@ -143,6 +143,24 @@ Deno.test("an urgent request is the next to have a turn, however many others wai
   }
 });
 
+Deno.test("a request whose turn comes when its time is all but over is not sent", async () => {
+  await using stacosys = await stand.startStandIn();
+  const { behaviour, release } = stand.held(7);
+  stacosys.answer(behaviour);
+  let now = 0;
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000, monotonic: () => now });
+  const first = Array.from({ length: 64 }, (_, i) => ask(`/comments/count?url=/${i}/`));
+  const late = ask(A);
+  await until(() => stacosys.requests.length === 64, "all turns are taken");
+  now = 50_000;
+  const early = ask("/comments/count?url=/early/");
+  now = 55_000;
+  release();
+  assertEquals((await late).outcome, "timeout");
+  assertEquals(new Set((await Promise.all([...first, early])).map(({ outcome }) => outcome)), new Set(["ok"]));
+  assertEquals(stacosys.requests.length, 65);
+});
+
 Deno.test("who waits for a turn waits no longer than the time limit, and then takes none", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.hang);
@@ -151,4 +169,13 @@ Deno.test("who waits for a turn waits no longer than the time limit, and then ta
   assertEquals(answers.filter(({ outcome }) => outcome === "timeout").length, 200);
   stacosys.answer(stand.count(8));
   assertEquals((await ask(A)).outcome, "ok");
+});
+
+Deno.test("a Stacosys that asks for a password gets it, after a redirect too", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.redirectOnce(7));
+  const authorization = `Basic ${btoa("me:secret")}`;
+  const answer = await createStacosys({ url: stacosys.url, authorization, timeoutMs: 60_000 })(A);
+  assertEquals(answer.outcome, "ok");
+  assertEquals(stacosys.requests.map(({ headers }) => headers.get("authorization")), [authorization, authorization]);
 });

@@ -80,7 +80,7 @@ Deno.test("a comment is one mail of Stacosys 3 and two requests for each count, 
     sleep: (ms) => new Promise((wake) => sleepers.add({ at: clock.ms + ms, wake })),
   });
   const { cache } = counters;
-  const watch = new Watch(stacosys.file, () => counters.purge(), () => {}, now);
+  const watch = new Watch(stacosys.file, () => counters.purge(), () => {}, { monotonic: now });
   await watch.start();
   const targets = Array.from({ length: 10 }, (_, i) => `/api/comments/count?url=/${i}/`);
 

@@ -1,12 +1,15 @@
 import { assertEquals } from "@std/assert";
-import { Watch } from "../service/watch.ts";
+import type { InTime } from "../service/in_time.ts";
+import type { Log } from "../service/log.ts";
+import { Watch, type WatchOptions } from "../service/watch.ts";
 import { type Folder, makeFolder } from "./folder.ts";
 
 /** A watch of a file, which looks when a test says so. */
-async function watch(folder: Folder, file = "db.sqlite") {
+async function watch(folder: string, file = "db.sqlite", options: WatchOptions = {}) {
   const lines: string[] = [];
   const calls: string[] = [];
-  const watch = new Watch(`${folder.path}/${file}`, () => calls.push("changed"), (_, text) => lines.push(text));
+  const log: Log = (_, text) => lines.push(text);
+  const watch = new Watch(`${folder}/${file}`, () => calls.push("changed"), log, options);
   await watch.start();
   return {
     lines,
@@ -32,7 +35,7 @@ async function write(folder: Folder, file = "db.sqlite", text = "x"): Promise<vo
 Deno.test("a change is told of once, when three looks have seen the same", async () => {
   await using folder = await makeFolder();
   await write(folder);
-  const { look, watch: { changes } } = await watch(folder);
+  const { look, watch: { changes } } = await watch(folder.path);
   assertEquals([await look(5), changes], [0, 0]);
   await write(folder);
   assertEquals(await look(3), 0);
@@ -43,7 +46,7 @@ Deno.test("a change is told of once, when three looks have seen the same", async
 Deno.test("a change that goes on is told of after ten seconds, and again when it is over", async () => {
   await using folder = await makeFolder();
   await write(folder);
-  const { look } = await watch(folder);
+  const { look } = await watch(folder.path);
   let told = 0;
   for (let second = 0; second <= 10; second++) {
     await write(folder);
@@ -57,7 +60,7 @@ Deno.test("a change that goes on is told of after ten seconds, and again when it
 Deno.test("a write-ahead log is a part of the file, unless it is empty", async () => {
   await using folder = await makeFolder();
   await write(folder);
-  const { look } = await watch(folder);
+  const { look } = await watch(folder.path);
   await write(folder, "db.sqlite-wal", "");
   assertEquals(await look(10), 0);
   await write(folder, "db.sqlite-wal", "a page");
@@ -71,7 +74,7 @@ Deno.test("a file behind a link is watched, and its log beside the file itself",
   await Deno.mkdir(`${folder.path}/data`);
   await write(folder, "data/db.sqlite");
   await Deno.symlink(`${folder.path}/data/db.sqlite`, `${folder.path}/link`);
-  const { look } = await watch(folder, "link");
+  const { look } = await watch(folder.path, "link");
   await write(folder, "data/db.sqlite-wal", "a page");
   assertEquals(await look(4), 1);
   await write(folder, "data/db.sqlite");
@@ -82,7 +85,7 @@ Deno.test("a file that goes away is a warning, and one that comes back a change 
   await using folder = await makeFolder();
   await Deno.mkdir(`${folder.path}/data`);
   await write(folder, "data/db.sqlite");
-  const { lines, look } = await watch(folder, "data/db.sqlite");
+  const { lines, look } = await watch(folder.path, "data/db.sqlite");
   await Deno.rename(`${folder.path}/data`, `${folder.path}/old`);
   assertEquals(await look(5), 0);
   await Deno.rename(`${folder.path}/old`, `${folder.path}/data`);
@@ -107,7 +110,7 @@ Deno.test("a file that goes away is a warning, and one that comes back a change 
 
 Deno.test("a file that is not there at the start is a warning, and a change once it comes", async () => {
   await using folder = await makeFolder();
-  const { lines, look } = await watch(folder);
+  const { lines, look } = await watch(folder.path);
   assertEquals(lines.length, 1);
   await write(folder);
   assertEquals(await look(4), 1);
@@ -115,8 +118,63 @@ Deno.test("a file that is not there at the start is a warning, and a change once
 
 Deno.test("a folder is no database", async () => {
   await using folder = await makeFolder();
-  const { lines } = await watch(folder, ".");
+  const { lines } = await watch(folder.path, ".");
   assertEquals(lines, [
     `WatchFile: ${folder.path}/. is not a file; expected the SQLite file of Stacosys; as long as that is so, only TtlSeconds counts`,
   ]);
+});
+
+/** A disk, and how often it was looked at. */
+interface Disk {
+  hangs: boolean;
+  seen: string;
+  looks: number;
+  /** Lets what hangs come to its end. */
+  release: () => void;
+}
+
+/** A watch of a file on a disk that may hang, so that whatever is waited for comes too late. */
+async function watchOn(disk: Disk) {
+  async function lookAt(): Promise<{ readonly seen: string }> {
+    disk.looks++;
+    if (disk.hangs) await new Promise<void>((resolve) => disk.release = resolve);
+    return { seen: disk.seen };
+  }
+  const inTime: InTime = (work, late) => disk.hangs ? Promise.resolve(late) : work;
+  return await watch("/nfs", "db.sqlite", { lookAt, inTime });
+}
+
+const FILE = "/nfs/db.sqlite";
+const HANGS = `WatchFile: ${FILE} cannot be seen: it has taken longer than 3 s; does the disk hang?; ` +
+  "as long as that is so, only TtlSeconds counts";
+
+Deno.test("a disk that hangs is a warning, one look waits for it, and what has changed meanwhile is a change", async () => {
+  const disk: Disk = { hangs: false, seen: "one", looks: 0, release: () => {} };
+  const { lines, look, watch: { fault } } = await watchOn(disk);
+  assertEquals([disk.looks, fault], [1, undefined]);
+  disk.hangs = true;
+  assertEquals(await look(60), 0);
+  assertEquals(disk.looks, 2);
+  disk.seen = "two";
+  disk.hangs = false;
+  disk.release();
+  assertEquals(await look(3), 0);
+  assertEquals(await look(1), 1);
+  assertEquals(lines, [
+    `WatchFile: ${FILE} is watched`,
+    HANGS,
+    `WatchFile: ${FILE} can be seen now`,
+    `WatchFile: ${FILE} has changed; all counts have expired`,
+  ]);
+});
+
+Deno.test("a start does not wait for a disk that hangs, and what it sees in the end is a change", async () => {
+  const disk: Disk = { hangs: true, seen: "one", looks: 0, release: () => {} };
+  const { lines, look, watch: { fault } } = await watchOn(disk);
+  assertEquals(fault, `${FILE} cannot be seen: it has taken longer than 3 s; does the disk hang?`);
+  disk.hangs = false;
+  disk.release();
+  assertEquals(await look(4), 1);
+  assertEquals(disk.looks, 4);
+  assertEquals(lines.slice(0, 2), [HANGS, `WatchFile: ${FILE} can be seen now`]);
 });

@@ -1,6 +1,6 @@
 /**
- * Whether Stacosys is well: one line in the log when it begins to fail, one when it is back. What readers get does not
- * depend on it.
+ * Whether Stacosys is well: one line in the log when it begins to fail, one when it is back, and one for a failure that is
+ * no outage. What readers get does not depend on it.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface Failure {
   readonly at: number;
 }
 
-/** How many requests of readers were answered with a stale count, or with none, as Stacosys failed or was slow. */
+/** How many counts were served stale, and how many not at all, as Stacosys failed or was slow. */
 export interface Served {
   readonly stale: number;
   readonly error: number;
@@ -30,16 +30,23 @@ export interface Served {
 /** Failing this long, without a good answer in between, is an outage. */
 const OUTAGE_MS = 1_000;
 
+/** By then a failure is an outage if it is to become one: while Stacosys fails, it is asked for a count once a second. */
+const TELL_AFTER_MS = 2_000;
+
 /** What fails now in another way is said once it has not failed in the same way as before for this long. */
 const STEADY_MS = 10_000;
 
-/** How many refused targets are remembered, to log each only once; and how many that failed. */
+/** How many failures are remembered, to log each only once and to know which urls fail. */
 const MAX_TOLD = 1_000;
+
+/** Calls a function after so many milliseconds. */
+export type Later = (callback: () => void, ms: number) => void;
 
 /** Follows the answers of Stacosys. */
 export class Outage {
   readonly #log: Log;
   readonly #monotonic: () => number;
+  readonly #later: Later;
   #stacosys: "up" | "down" | "unknown" = "unknown";
   /** When that began, by the monotonic clock. */
   #since: number;
@@ -47,17 +54,21 @@ export class Outage {
   #lastFailure: Failure | undefined;
   #cause: Failure | undefined;
   #lastServedAt: number | undefined;
-  /** The targets whose last answer was bad, since when, and when the last of those answers came. */
-  readonly #bad = new Map<string, { readonly since: number; readonly at: number }>();
+  /** The targets whose last answer was bad: since when, and when it came. */
+  readonly #failingTargets = new Map<string, { readonly since: number; readonly at: number }>();
   /** The failures since the last good answer. */
-  #failing: { readonly since: number; readonly target: string; readonly failures: number } | undefined;
+  #failing: { readonly since: number; readonly failures: number } | undefined;
   readonly #servedInAll = { stale: 0, error: 0 };
   #servedBefore = { stale: 0, error: 0 };
-  #told = new Set<string>();
+  /** What has its line in the log, or is about to: targets that failed since their last good answer, and reasons. */
+  readonly #told = new Set<string>();
+  /** A failure that gets a line in a moment, unless there is an outage by then. */
+  #suspect: object | undefined;
 
-  constructor(log: Log, monotonic: () => number = () => performance.now()) {
+  constructor(log: Log, monotonic: () => number = () => performance.now(), later: Later = setTimeout) {
     this.#log = log;
     this.#monotonic = monotonic;
+    this.#later = later;
     this.#since = monotonic();
   }
 
@@ -81,22 +92,22 @@ export class Outage {
     return this.#lastFailure;
   }
 
-  /** The last bad answer since the last good one, or an earlier one: of two that take turns it is steadily the same. */
+  /** A bad answer since the last good one. While bad ones of two kinds take turns, it is steadily of the same kind. */
   get cause(): Failure | undefined {
     return this.#cause;
   }
 
-  /** When a reader last got a stale count or none, as Stacosys failed or was slow, by the monotonic clock. */
+  /** When a count was last served stale, or not at all, as Stacosys failed or was slow, by the monotonic clock. */
   get lastServedAt(): number | undefined {
     return this.#lastServedAt;
   }
 
-  /** How many targets had a bad answer after this moment of the monotonic clock, and no good one since. */
-  badSince(at: number): number {
-    return [...this.#bad.values()].filter((bad) => bad.at > at).length;
+  /** For how many targets the last answer was bad, and came after this moment of the monotonic clock. */
+  failingSince(at: number): number {
+    return [...this.#failingTargets.values()].filter((failing) => failing.at > at).length;
   }
 
-  /** How many readers felt it since the last good answer. */
+  /** How many since the last good answer. */
   get served(): Served {
     const { stale, error } = this.#servedInAll;
     return { stale: stale - this.#servedBefore.stale, error: error - this.#servedBefore.error };
@@ -107,7 +118,7 @@ export class Outage {
     return this.#servedInAll;
   }
 
-  /** Takes note of a reader who got a stale count, or none, as Stacosys failed or was slow. */
+  /** Takes note of a count that was served stale, or not at all, as Stacosys failed or was slow. */
   countServed(what: "stale" | "error"): void {
     this.#servedInAll[what]++;
     this.#lastServedAt = this.#monotonic();
@@ -116,17 +127,18 @@ export class Outage {
   /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
   answered(target: string, answer: Answer, ms: number): void {
     if (answer.outcome === "ok") this.#good(shorten(target));
-    else this.#failed(shorten(target), answer, ms);
+    else this.#bad(shorten(target), answer, ms);
   }
 
   #good(target: string): void {
     const now = this.#monotonic();
+    this.#told.delete(target);
     if (this.#stacosys === "down") {
       const { stale, error } = this.served;
       this.#log(
         "info",
-        `Stacosys is back after ${((now - this.#since) / 1000).toFixed(1)} s; meanwhile ${stale} requests were ` +
-          `answered with a stale count and ${error} with none`,
+        `Stacosys is back after ${((now - this.#since) / 1000).toFixed(1)} s; meanwhile ${stale} counts were ` +
+          `stale and ${error} missing`,
         "always",
       );
     }
@@ -134,53 +146,60 @@ export class Outage {
     this.#stacosys = "up";
     this.#lastGoodAt = now;
     this.#failing = undefined;
+    this.#failingTargets.delete(target);
     this.#cause = undefined;
-    this.#bad.delete(target);
     this.#servedBefore = { ...this.#servedInAll };
   }
 
-  #failed(target: string, answer: Bad, ms: number): void {
+  #bad(target: string, answer: Bad, ms: number): void {
     const now = this.#monotonic();
     const reason = shorten(answer.reason);
     const { outcome, status } = answer;
-    const failure = { target, reason, outcome, status, at: now };
-    this.#lastFailure = failure;
+    const failure = this.#lastFailure = { target, reason, outcome, status, at: now };
     const { reason: before, at = -Infinity } = this.#cause ?? {};
     if (reason === before || now - at > STEADY_MS) this.#cause = failure;
-    const { since: badSince } = this.#remember(target, answer, now);
-    if (isRefusal(answer)) {
-      this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
-      // One refused url alone is no outage, and neither is a Stacosys with other paths.
-      if (this.#lastGoodAt === undefined || this.#failing?.target === target) return;
-    }
-    // Others were answered after this one had failed, so it tells nothing of Stacosys as a whole.
-    if (badSince < (this.#lastGoodAt ?? -Infinity)) return;
-    const { since, failures, target: first } = this.#failing ??
-      { since: Math.max(now - ms, this.#lastGoodAt ?? -Infinity), failures: 0, target };
-    this.#failing = { since, failures: failures + 1, target: first };
+    const failingSince = this.#remember(failure);
+    const refused = isRefusal(answer);
+    const known = this.#told.has(target);
+    if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
+    // A url that is known to fail while Stacosys answers is no outage, and neither is a Stacosys with other paths.
+    if (answer.status !== undefined && known || refused && this.#lastGoodAt === undefined) return;
+    // Neither is a url that failed before others were answered.
+    if (failingSince < (this.#lastGoodAt ?? -Infinity)) return;
+    const { since, failures } = this.#failing ??
+      { since: Math.max(now - ms, this.#lastGoodAt ?? -Infinity), failures: 0 };
+    this.#failing = { since, failures: failures + 1 };
     if (this.#stacosys === "down" || failures === 0 || now - since < OUTAGE_MS) return;
     this.#stacosys = "down";
     this.#since = since;
+    this.#suspect = undefined;
+    this.#told.add(reason);
     this.#log("warning", `Stacosys fails: ${reason}, asked for ${target}`, "always");
   }
 
-  /** Without a connection it is not about the target. */
-  #remember(target: string, { outcome }: Bad, now: number): { readonly since: number } {
-    if (outcome === "network") return { since: now };
-    const bad = { since: this.#bad.get(target)?.since ?? now, at: now };
-    if (this.#bad.size >= MAX_TOLD) this.#bad.clear();
-    this.#bad.set(target, bad);
-    return bad;
+  /** Since when the target fails. Without a connection it is not the target that does. */
+  #remember({ target, outcome, at }: Failure): number {
+    if (outcome === "network") return at;
+    const since = this.#failingTargets.get(target)?.since ?? at;
+    if (this.#failingTargets.size >= MAX_TOLD) this.#failingTargets.clear();
+    this.#failingTargets.set(target, { since, at });
+    return since;
   }
 
+  /** Logs a failure once it is clear that it is no outage. What fails meanwhile gets its line when it fails again. */
   #tellOnce(target: string, reason: string, notFound: boolean): void {
-    const neverGood = this.#lastGoodAt === undefined;
-    // As long as nothing was good, one refused url stands for all.
-    if (this.#told.has(target) || neverGood && this.#told.size > 0) return;
+    // As long as nothing is good, one url stands for all.
+    const key = this.#stacosys === "up" ? target : reason;
+    if (this.#suspect !== undefined || this.#told.has(key)) return;
+    const suspect = this.#suspect = {};
     if (this.#told.size >= MAX_TOLD) this.#told.clear();
-    this.#told.add(target);
-    const paths = neverGood && notFound ? "; Paths may be wrong for this Stacosys" : "";
-    this.#log("warning", `Stacosys refuses ${target}: ${reason}${paths}`);
+    this.#told.add(key);
+    this.#later(() => {
+      if (this.#suspect !== suspect) return;
+      this.#suspect = undefined;
+      const paths = notFound && this.#lastGoodAt === undefined ? "; Paths may be wrong for this Stacosys" : "";
+      this.#log("warning", `Stacosys gave no count for ${target}: ${reason}${paths}`);
+    }, TELL_AFTER_MS);
   }
 }
 

@@ -36,8 +36,12 @@ export type Ask = (target: string, urgent?: boolean) => Promise<Answer>;
 export interface StacosysOptions {
   /** Its URL, without a slash at the end. */
   readonly url: string;
+  /** The header of that name, if it asks for a password. */
+  readonly authorization?: string | undefined;
   /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
   readonly timeoutMs: number;
+  /** A monotonic clock; `performance.now` by default. */
+  readonly monotonic?: () => number;
 }
 
 /** A count has about 12 bytes; a body longer than this is not read. */
@@ -48,6 +52,12 @@ const FIRST_BODY_BYTES = 256;
 
 /** Flask's own server answers one request at a time. More at once would queue there, where nobody can drop them. */
 const MAX_AT_ONCE = 64;
+
+/**
+ * A request whose turn comes when this share of its time is over is not sent: Stacosys would work for an answer that comes
+ * too late, beside the 64 others.
+ */
+const LATEST_TURN = 0.9;
 
 /** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
@@ -70,12 +80,16 @@ export function bypassProxy(): void {
  * Each request has a connection of its own: Flask closes it after each answer, and servers that keep it open may close
  * it at the very moment at which it would be used again.
  */
-export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
+export function createStacosys(
+  { url, authorization, timeoutMs, monotonic = () => performance.now() }: StacosysOptions,
+): Ask {
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
+  const headers = authorization === undefined ? HEADERS : { ...HEADERS, authorization };
 
   return async function ask(target, urgent = false) {
+    const start = monotonic();
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
     try {
@@ -83,7 +97,10 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
         return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
       }
       try {
-        return await exchange(client, url, target, limit.signal);
+        if (monotonic() - start > LATEST_TURN * timeoutMs) {
+          return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free soon enough` };
+        }
+        return await exchange(url, target, { client, headers, signal: limit.signal, redirect: "manual" });
       } finally {
         semaphore.release();
       }
@@ -96,17 +113,17 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
   };
 }
 
-/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when `signal` aborts. */
-async function exchange(client: Deno.HttpClient, url: string, target: string, signal: AbortSignal): Promise<Answer> {
-  const { host } = new URL(url);
+/** What each request says of itself. */
+const HEADERS = { accept: "application/json", "user-agent": "httpfastcache" };
+
+type FetchOptions = RequestInit & { readonly client: Deno.HttpClient };
+
+/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when the signal aborts. */
+async function exchange(url: string, target: string, options: FetchOptions): Promise<Answer> {
+  const { host, protocol } = new URL(url);
   let location = url + target;
   for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
-    const response = await fetch(location, {
-      client,
-      signal,
-      redirect: "manual",
-      headers: { accept: "application/json", "user-agent": "httpfastcache" },
-    });
+    const response = await fetch(location, options);
     const { status } = response;
     if (status === STATUS_CODE.OK) return await readBody(response);
     await response.body?.cancel();
@@ -116,6 +133,8 @@ async function exchange(client: Deno.HttpClient, url: string, target: string, si
     }
     const next = URL.parse(to, location);
     if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
+    // The password is for this scheme: https may lead to http, where others read it.
+    if (next.protocol !== protocol) options = { ...options, headers: HEADERS };
     location = next.href;
   }
   return { outcome: "redirect", reason: `${MAX_REDIRECTS} redirects` };

@@ -7,7 +7,7 @@
 import { connectMany, request } from "../system/connections.ts";
 import { memoryOf } from "../system/memory.ts";
 import type { Program } from "../system/program.ts";
-import { hang, slowly } from "../stand_in.ts";
+import { count, hang, slowly } from "../stand_in.ts";
 import { type Figure, HOME, pause, setStage, slowestAnswerDuring } from "./measure.ts";
 
 /** A count, fresh or stale. */
@@ -32,6 +32,29 @@ export async function knownInAFlood(): Promise<Figure[]> {
     unit: "ms",
     atMost: 2_000,
   }];
+}
+
+/** First come, first served it was up to 7.9 s old here. */
+export async function knownBesideMadeUp(): Promise<Figure[]> {
+  await using stage = await setStage({ TtlSeconds: 2 });
+  const { program, stacosys } = stage;
+  // A Stacosys that gives 94 answers a second; the count tells when it was given.
+  let turn = Promise.resolve();
+  stacosys.answer((exchange) => {
+    turn = turn.then(() => pause(1_000 / 94));
+    return turn.then(() => count(Math.round(performance.now()))(exchange));
+  });
+  let oldest = 0;
+  for (let tenth = 0; tenth < 120; tenth++) {
+    const urls = Array.from({ length: 100 }, (_, i) => `url=/made-up/${tenth}/${i}/`).join("&");
+    // Six pages a second.
+    if (tenth % 5 < 3) fetch(`${program.url}/comments/counts?${urls}`).then(({ body }) => body?.cancel(), () => {});
+    const { count: givenAt } = await (await fetch(program.url + HOME)).json();
+    // The first answers are from before the flood.
+    if (tenth >= 20) oldest = Math.max(oldest, performance.now() - givenAt);
+    await pause(100);
+  }
+  return [{ what: "600 made-up counts a second: age of a known one", seen: oldest, unit: "ms", atMost: 4_000 }];
 }
 
 /** With a patience that began when the hang was known they waited 10 s here. */

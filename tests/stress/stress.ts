@@ -10,9 +10,10 @@ import { parseArgs } from "@std/cli/parse-args";
 import { canTellMemory } from "../system/memory.ts";
 import { bodies, headers, nonsense } from "./floods.ts";
 import { bytesInChunks, hugeAnswers } from "./huge_answers.ts";
-import { knownInAFlood, knownInAHang, knownInAnOutage } from "./known_counts.ts";
+import { knownBesideMadeUp, knownInAFlood, knownInAHang, knownInAnOutage } from "./known_counts.ts";
 import { batchesInAHang, madeUpUrls } from "./made_up_urls.ts";
 import type { Figure } from "./measure.ts";
+import { model } from "./model.ts";
 import { restart } from "./restart.ts";
 import { byteASecond, idleConnections, neverReading } from "./slow_readers.ts";
 import { soak } from "./soak.ts";
@@ -20,19 +21,24 @@ import { soak } from "./soak.ts";
 /** Each part is a few tries of one kind. */
 const PARTS = {
   urls: [madeUpUrls, batchesInAHang],
-  known: [knownInAFlood, knownInAHang, knownInAnOutage],
+  known: [knownInAFlood, knownBesideMadeUp, knownInAHang, knownInAnOutage],
   readers: [idleConnections, byteASecond, neverReading],
   floods: [headers, bodies, nonsense],
   answers: [hugeAnswers, bytesInChunks],
   restart: [restart],
   soak: [() => soak(options.seconds, options.seed)],
+  model: [() => model(options.seed)],
 } as const;
+
+/** The model is tried until somebody stops it. */
+const BY_DEFAULT = Object.keys(PARTS).filter((part) => part !== "model");
 
 const USAGE = `Usage: deno task stress [options]
 
-  --only LIST   parts to run, of ${Object.keys(PARTS).join(", ")}; all by default
+  --only LIST   parts to run, of ${Object.keys(PARTS).join(", ")};
+                all by default but model, which runs until Ctrl-C
   --seconds N   how long the soak takes; 30 by default
-  --seed N      which outages the soak has; others each time by default`;
+  --seed N      which outages the soak has, and which orders of events the model; others each time by default`;
 
 const options = parseCommandLine(Deno.args);
 if (!canTellMemory) fail("memory can be told only on Linux");
@@ -75,7 +81,7 @@ function parseCommandLine(args: string[]): { only: ReadonlySet<string>; seconds:
   }
   if (strange.length > 0) fail(`expected options of its own, got ${strange.join(" ")}; try --help`);
   const all = Object.keys(PARTS);
-  const only = given.only?.toString().split(",") ?? all;
+  const only = given.only?.toString().split(",") ?? BY_DEFAULT;
   const unknown = only.filter((part) => !all.includes(part));
   if (unknown.length > 0) fail(`--only: expected some of ${all.join(",")}, got ${unknown.join(",")}`);
   function number(name: "seconds" | "seed", least: number, fallback: number): number {

@@ -366,7 +366,7 @@ async function text(url: string): Promise<string> {
 }
 
 /** The owner's listener on a port that the system chose. */
-function listen(admin: (request: Request) => Response) {
+function listen(admin: (request: Request) => Response | Promise<Response>) {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, admin);
   const { port } = server.addr;
   return { port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.shutdown() };

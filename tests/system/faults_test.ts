@@ -306,9 +306,28 @@ Deno.test("an outage is two lines in the log: why it began and for which URL, an
   );
   assertMatch(
     back,
-    /^\d{4}-\d\d-\d\dT[\d:.]+Z info Stacosys is back after \d+\.\d s; meanwhile \d+ requests .* stale count and 10\d with none$/,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z info Stacosys is back after \d+\.\d s; meanwhile \d+ counts were stale and 10\d missing$/,
   );
   assertEquals(log(program).length, 2);
+});
+
+Deno.test("one request to a Stacosys that is stopped is one line in the log, and a page of ten in an outage is ten counts", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await ask(program, "/known/");
+  await stacosys.stop();
+  await ask(program, "/new/");
+  await until(() => log(program).length > 0, "it is told");
+  const page = `${program.url}/comments/counts?${Array.from({ length: 10 }, (_, i) => `url=/${i}/`).join("&")}`;
+  let pages = 0;
+  for (; log(program).length < 2; pages++) assertEquals((await received(await fetch(page))).status, 404);
+  await stacosys.start();
+  await until(async () => (await ask(program, "/back/")).status === 200, "Stacosys is back");
+  await until(() => log(program).length >= 3, "it is told");
+  const [first = "", begin = "", back = ""] = log(program);
+  assertMatch(first, / warning Stacosys gave no count for \/comments\/count\?token=t&url=\/new\/: .*refused/);
+  assertMatch(begin, / warning Stacosys fails: .*refused/);
+  assertMatch(back, new RegExp(`; meanwhile 0 counts were stale and ${10 * pages + 1} missing$`));
 });
 
 Deno.test("a Stacosys that fails every other request does not flood the log", async () => {

@@ -20,6 +20,7 @@ const PACKAGES = {
   nginx: "nginx-light",
   openssl: "openssl",
   promtool: "prometheus",
+  setpriv: "util-linux",
   "systemd-analyze": "systemd",
   tar: "tar",
   "/usr/share/gocode/src/github.com/patrickmn/go-cache": "golang-github-patrickmn-go-cache-dev",
@@ -29,6 +30,7 @@ const PACKAGES = {
 const OTHERS = {
   root: { isThere: () => Deno.uid() === 0, otherwise: "needs root" },
   mount: { isThere: canMount, otherwise: "needs root that may mount, and unshare" },
+  "/dev/fuse": { isThere: () => exists("/dev/fuse"), otherwise: "needs /dev/fuse" },
   "::1": { isThere: hasIPv6, otherwise: "needs IPv6" },
 } as const;
 

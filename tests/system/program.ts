@@ -65,16 +65,18 @@ export async function firstFault(args: readonly string[], command: readonly stri
 /**
  * Starts the program with a configuration, on a port that was free if it names none, and waits until it listens.
  *
+ * @param write makes the text of the file.
  * @throws if it ends instead.
  */
 export async function startProgram(
   config: Readonly<Record<string, unknown>>,
   command: readonly string[] = FROM_SOURCE,
+  write: (config: Readonly<Record<string, unknown>>) => string = (config) => JSON.stringify(config),
 ): Promise<Program> {
   const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
   const file = `${folder}/config.json`;
   const { HostPort = `127.0.0.1:${freePort()}`, ...rest } = config;
-  await Deno.writeTextFile(file, JSON.stringify({ HostPort, ...rest }));
+  await Deno.writeTextFile(file, write({ HostPort, ...rest }));
 
   const [path = "", ...args] = command;
   const process = new Deno.Command(path, {

@@ -1,0 +1,166 @@
+/**
+ * The file of a snapshot: replaced by a whole one or not at all, and never in the place of somebody else's file.
+ *
+ * Lines of JSON: a header, a line for each row, and the number of rows, which tells whether the file was cut short.
+ *
+ * @module
+ */
+
+import { HANGS, inTime as byTimer } from "./in_time.ts";
+import { reason } from "./log.ts";
+
+/** A count: its key, its body, when it expires or has expired, and whether a purge did that. */
+export type Row = readonly [key: string, body: string, expiresAt: number, purged: boolean];
+
+const KIND = "httpfastcache snapshot";
+const VERSION = 1;
+
+const NOT_OURS = `expected a ${KIND}, got something else, which is left alone`;
+const NO_FILE = `expected a ${KIND}, got what is not a file`;
+
+/** More than a header takes. */
+const LONGEST_HEADER = 64 * 1024;
+
+/** How many rows are put together before readers are answered, about 0.5 ms of work. */
+const PORTION = 500;
+
+/**
+ * All rows of a file, none if there is no file.
+ *
+ * @param stacosys whose counts they must be.
+ * @throws {Error} if it is not ours, or not whole.
+ */
+export function readSnapshot(file: string, stacosys: string): Row[] {
+  let text;
+  try {
+    // What is no file may never end.
+    if (!Deno.statSync(file).isFile) throw new Error(NO_FILE);
+    text = Deno.readTextFileSync(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const lines = text.split("\n");
+  const head = parse(lines.shift());
+  if (text !== "" && head["kind"] !== KIND) throw new Error(NOT_OURS);
+  if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
+  if (head["stacosys"] !== stacosys) {
+    // Until 1.1.0 a password was part of the URL there.
+    throw new Error(`expected counts of ${stacosys}, got those of another URL`);
+  }
+  const foot = parse(lines.at(-2));
+  if (lines.at(-1) !== "" || foot["entries"] !== lines.length - 2) {
+    throw new Error("expected a whole snapshot, got one that was cut short");
+  }
+  return lines.slice(0, -2).map((text, i) => {
+    const [key, body, expiresAt, purged]: unknown[] = Object.values(parse(text));
+    if (typeof key !== "string" || typeof body !== "string" || typeof expiresAt !== "number") {
+      throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
+    }
+    // Version 1.1 did not say of a row whether it was purged.
+    return [key, body, expiresAt, purged === true];
+  });
+}
+
+/**
+ * Replaces a file by one with these rows. At any time it is either the old one or the new one.
+ *
+ * @returns why the new one is not on the disk; nothing if it is.
+ */
+export function writeSnapshot(file: string, stacosys: string, rows: Iterable<Row>): Promise<string | undefined> {
+  return faultOf(replace(file, stacosys, rows));
+}
+
+/** Why a snapshot cannot be saved to `file`; nothing if it can. */
+export function whyNotSaved(file: string, inTime = byTimer): Promise<string | undefined> {
+  return inTime(faultOf(tryToSave(file)), HANGS);
+}
+
+/** What the system says, but not of which file in particular: the fault is the same. */
+function faultOf(work: Promise<void>): Promise<string | undefined> {
+  return work.then(() => undefined, (error) => reason(error).replace(/( \(os error \d+\)).*/, "$1"));
+}
+
+async function replace(file: string, stacosys: string, rows: Iterable<Row>): Promise<void> {
+  await expectOurs(file);
+  // A fixed name: the next save replaces what a killed process left.
+  const temporary = `${file}.tmp`;
+  try {
+    await write(temporary, textOf(stacosys, rows));
+    await Deno.rename(temporary, file);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  // Until then a power cut could bring the old one back.
+  using folder = await Deno.open(folderOf(file));
+  await folder.sync();
+}
+
+async function tryToSave(file: string): Promise<void> {
+  await expectOurs(file);
+  // A file of its own, since another process may be saving.
+  const probe = await Deno.makeTempFile({ dir: folderOf(file), prefix: "httpfastcache-" });
+  try {
+    await Deno.writeTextFile(probe, "Is there room?");
+  } finally {
+    await Deno.remove(probe);
+  }
+}
+
+/** What is not known as a snapshot of ours is somebody's, and stays as it is. An empty file, or none, is nobody's. */
+async function expectOurs(file: string): Promise<void> {
+  try {
+    const { isFile, size } = await Deno.stat(file);
+    if (!isFile) throw new Error(NO_FILE);
+    if (size === 0) return;
+    using there = await Deno.open(file);
+    const start = new Uint8Array(LONGEST_HEADER);
+    const length = await there.read(start) ?? 0;
+    const [header] = new TextDecoder().decode(start.subarray(0, length)).split("\n", 1);
+    if (parse(header)["kind"] !== KIND) throw new Error(NOT_OURS);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function folderOf(file: string): string {
+  return file.replace(/[^/]*$/, "") || ".";
+}
+
+/** Has all of it on the disk in the end. `Deno.writeTextFile` would not tell that a disk is full. */
+async function write(file: string, texts: AsyncIterable<string>): Promise<void> {
+  using to = await Deno.open(file, { write: true, create: true, truncate: true, mode: 0o600 });
+  const encoder = new TextEncoder();
+  for await (const text of texts) {
+    for (let rest = encoder.encode(text); rest.length > 0;) rest = rest.subarray(await to.write(rest));
+  }
+  await to.syncData();
+}
+
+async function* textOf(stacosys: string, rows: Iterable<Row>): AsyncGenerator<string> {
+  let text = line({ kind: KIND, version: VERSION, stacosys });
+  let entries = 0;
+  for (const row of rows) {
+    text += line(row);
+    if (++entries % PORTION > 0) continue;
+    yield text;
+    text = "";
+    // However fast the disk is, readers are answered now.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  yield text + line({ entries });
+}
+
+/** What a line of JSON holds, nothing if it is none. */
+function parse(line = ""): Partial<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(line));
+  } catch {
+    return {};
+  }
+}
+
+function line(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
