@@ -149,7 +149,9 @@ Deno.test("urls that failed before the last good answer are no outage when they 
   for (let i = 100; i < 103; i++) answered(i, "/bad/0", REFUSED);
   assertEquals(outage.stacosys, "down");
   answered(104, "/bad/0", GOOD);
-  assertEquals([outage.stacosys, outage.failingSince(0)], ["up", 1]);
+  assertEquals([outage.stacosys, outage.failingSince(0)], ["up", 0], "what failed in an outage that is over");
+  answered(105, "/bad/1", TIMEOUT);
+  assertEquals(outage.failingSince(0), 1);
 });
 
 Deno.test("the cause is steadily one of two that take turns, until it is ten seconds old or there is a good answer", () => {

@@ -102,9 +102,13 @@ export class Outage {
     return this.#lastServedAt;
   }
 
-  /** For how many targets the last answer was bad, and came after this moment of the monotonic clock. */
+  /**
+   * For how many targets the last answer was bad, and came after this moment of the monotonic clock. What failed in an outage
+   * that is over is thought to be well.
+   */
   failingSince(at: number): number {
-    return [...this.#failingTargets.values()].filter((failing) => failing.at > at).length;
+    const from = this.#stacosys === "up" ? Math.max(at, this.#since) : at;
+    return [...this.#failingTargets.values()].filter((failing) => failing.at > from).length;
   }
 
   /** How many since the last good answer. */
