@@ -18,6 +18,11 @@ export interface Entry<V> {
   readonly purged: boolean;
 }
 
+/** An entry with the time at which its ttl ends, whether it was expired before or not. */
+export interface KeptEntry<V> extends Entry<V> {
+  readonly ttlEndsAt: number;
+}
+
 /** How a {@linkcode Cache} is set up. All times are in milliseconds. */
 export interface CacheOptions {
   /** How long an entry is fresh. */
@@ -36,7 +41,7 @@ interface Era {
   endsAt: number;
 }
 
-class Slot<V> implements Entry<V> {
+class Slot<V> implements KeptEntry<V> {
   constructor(readonly value: V, readonly ttlEndsAt: number, public era: Era, public visited: boolean) {}
 
   get expiresAt(): number {
@@ -153,7 +158,7 @@ export class Cache<V> {
   }
 
   /** All entries, those not swept yet among them, in the order in which their keys first came. */
-  entries(): MapIterator<[key: string, entry: Entry<V>]> {
+  entries(): MapIterator<[key: string, entry: KeptEntry<V>]> {
     return this.#slots.entries();
   }
 

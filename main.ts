@@ -18,7 +18,7 @@ import { createLog, type Log, reason, survive } from "./service/log.ts";
 import { Shutdown } from "./service/shutdown.ts";
 import { Snapshot } from "./service/snapshot.ts";
 import { whyNotSaved } from "./service/snapshot_file.ts";
-import { type Certificate, readCertificate } from "./service/tls.ts";
+import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
 import { Watch, whyNotSeen } from "./service/watch.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
@@ -44,8 +44,15 @@ const KILLED = 143;
 /** How long to wait for an address that is in use or not there yet. */
 const WAIT_FOR_ADDRESS_MS = 10_000;
 
-/** Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends. */
-export async function main(args: readonly string[]): Promise<void> {
+/** What a service heeds: two signals that end it, and one that does not. */
+const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/**
+ * Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends.
+ *
+ * @param signals which signals it heeds; Windows has the first alone.
+ */
+export async function main(args: readonly string[], signals = SIGNALS): Promise<void> {
   const command = parseCommandLine(args);
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
@@ -75,7 +82,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const readers: Listener[] = [];
   let owner: Listener | undefined;
   let save: (() => Promise<unknown>) | undefined;
-  onSignals(log, async () => {
+  onSignals(signals, log, async () => {
     await shutdown.end(readers, reusePort);
     await save?.();
     save = undefined;
@@ -90,7 +97,7 @@ export async function main(args: readonly string[]): Promise<void> {
   );
   readers.push(forReaders);
   const recent = new Recent({ cache, metrics, outage });
-  const sources = { cache, counters, metrics, outage, recent, readers: shutdown, watch, snapshot };
+  const sources = { cache, counters, metrics, outage, recent, readers: shutdown, watch, snapshot, certificate };
   const handler = createAdmin({ ...config, ...sources });
   let waited = false;
   // Whoever has the owner's address gets each purge, and alone may save the snapshot.
@@ -111,6 +118,7 @@ export async function main(args: readonly string[]): Promise<void> {
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, () => void save?.());
+  if (certificate !== undefined) watchCertificate(certificate, log);
   if (admin !== undefined) recent.start();
   if (!waited) owner = await whenOwned;
   const forOwner = owner === undefined ? "" : `, for its owner on ${urlsOf(owner)}`;
@@ -178,17 +186,19 @@ function urlsOf({ urls }: Listener): string {
   return urls.join(" and ");
 }
 
-function onSignals(log: Log, stop: () => Promise<void>): void {
+function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
   let stopping = false;
   function onSignal(): void {
     if (stopping) Deno.exit(KILLED);
     stopping = true;
     stop();
   }
-  Deno.addSignalListener("SIGINT", onSignal);
-  if (Deno.build.os === "windows") return;
-  Deno.addSignalListener("SIGTERM", onSignal);
-  Deno.addSignalListener("SIGHUP", () => log("info", "SIGHUP is ignored; restart to read the configuration again"));
+  function ignore(): void {
+    log("info", "SIGHUP is ignored; restart to read the configuration again");
+  }
+  for (const signal of Deno.build.os === "windows" ? signals.slice(0, 1) : signals) {
+    Deno.addSignalListener(signal, signal === "SIGHUP" ? ignore : onSignal);
+  }
 }
 
 /** Writes a line for the owner. */

@@ -1,5 +1,5 @@
 /**
- * The owner's own listener, on a loopback address: health, metrics, purge and a status page.
+ * The owner's own listener, on a loopback address: health, metrics, the counts that are kept, purge and a status page.
  *
  * @module
  */
@@ -8,17 +8,21 @@ import { STATUS_CODE } from "@std/http/status";
 import { isLoopback } from "../service/checks.ts";
 import type { Snapshot } from "../service/snapshot.ts";
 import type { Counters } from "../upstream/counters.ts";
-import { healthOf, type Sources } from "./health.ts";
+import { countsAsJson, type CountsSource } from "./counts.ts";
+import { healthOf, isAlarming, type Sources } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { pageOf } from "./page.ts";
 import type { Recent } from "./recent.ts";
 
 /** What the owner may see and do. */
-export interface AdminOptions extends Sources {
+export interface AdminOptions extends Sources, CountsSource {
+  readonly cache: Sources["cache"] & CountsSource["cache"];
   readonly counters: Sources["counters"] & Pick<Counters, "purge">;
   readonly snapshot?: (Sources["snapshot"] & Pick<Snapshot, "save">) | undefined;
   readonly metrics: Pick<Metrics, "text">;
   readonly recent: Recent;
+  /** The cache's clock; `Date.now` by default. */
+  readonly now?: () => number;
   /** A clock that nobody sets; `performance.now` by default. */
   readonly monotonic?: () => number;
 }
@@ -32,13 +36,14 @@ interface Route {
 
 /** Returns the handler of the owner's listener. */
 export function createAdmin(options: AdminOptions): (request: Request) => Response | Promise<Response> {
-  const { metrics, recent, monotonic = () => performance.now() } = options;
+  const { metrics, recent, now = Date.now, monotonic = () => performance.now() } = options;
   const startedAt = monotonic();
-  const health = () => healthOf(options, startedAt, monotonic());
+  const health = () => healthOf(options, startedAt, monotonic(), now());
   const routes: Readonly<Record<string, Route>> = {
     "/": { method: "GET", answer: page },
-    "/healthz": { method: "GET", answer: () => json(health()) },
-    "/metrics": { method: "GET", answer: () => reply(metrics.text(health()), "text/plain; version=0.0.4") },
+    "/healthz": { method: "GET", answer: healthz },
+    "/metrics": { method: "GET", answer: () => reply(metrics.text(health(), now()), "text/plain; version=0.0.4") },
+    "/counts": { method: "GET", answer: counts },
     "/purge": { method: "POST", answer: (url, request) => purge(url, request, options) },
   };
 
@@ -47,15 +52,40 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
     const url = new URL(request.url);
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
     if (route === undefined) return refuse(STATUS_CODE.NotFound, "404 page not found");
-    if (route.method !== request.method) {
-      return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", { allow: route.method });
+    // Deno sends no body with an answer to HEAD.
+    const allowed = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
+    if (!allowed.includes(request.method)) {
+      return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", { allow: allowed.join(", ") });
     }
     return route.answer(url, request);
   };
 
+  function healthz({ searchParams }: URL): Response {
+    const found = health();
+    const alarm = searchParams.has("stacosys") && isAlarming(found);
+    const wholeSeconds = (_: string, value: unknown) => typeof value === "number" ? Math.floor(value) : value;
+    return json(JSON.stringify(found, wholeSeconds), alarm ? STATUS_CODE.ServiceUnavailable : STATUS_CODE.OK);
+  }
+
+  function counts({ searchParams }: URL): Response {
+    const unknown = [...searchParams.keys()].find((name) => name !== "search" && name !== "limit");
+    if (unknown !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected search or limit, got ${unknown}`);
+    const limit = searchParams.get("limit") ?? "Infinity";
+    if (!/^(\d+|Infinity)$/.test(limit)) {
+      return refuse(STATUS_CODE.BadRequest, `400 expected a whole number as limit, got ${limit}`);
+    }
+    const text = countsAsJson(options, {
+      search: searchParams.get("search") ?? "",
+      limit: Number(limit),
+      now: now(),
+      uptimeMs: monotonic() - startedAt,
+    });
+    return reply(ReadableStream.from(text).pipeThrough(new TextEncoderStream()), "application/json");
+  }
+
   function page(): Response {
     const nonce = crypto.randomUUID();
-    return reply(pageOf(health(), recent, nonce), "text/html", {
+    return reply(pageOf(health(), recent, now(), nonce), "text/html", {
       // The page is all in one file, asks nobody but this listener, and is shown in no other page, whose owner might
       // move the button for a purge under the mouse.
       "content-security-policy":
@@ -89,22 +119,22 @@ async function purge(
   if (urls.length > 1) return refuse(STATUS_CODE.BadRequest, `400 expected one url, got ${urls.length}`);
   const purged = counters.purge(urls[0]);
   const fault = await snapshot?.save();
-  if (fault === undefined) return json({ purged });
+  if (fault === undefined) return json(JSON.stringify({ purged }));
   return refuse(
     STATUS_CODE.InternalServerError,
     `500 purged ${purged} here and now, but a restart may bring the old counts back: cannot save ${snapshot?.file}: ${fault}`,
   );
 }
 
-function json(value: unknown): Response {
-  return reply(`${JSON.stringify(value)}\n`, "application/json");
+function json(text: string, status: number = STATUS_CODE.OK): Response {
+  return reply(`${text}\n`, "application/json", {}, status);
 }
 
 function refuse(status: number, text: string, headers: Headers = {}): Response {
   return reply(`${text}\n`, "text/plain", headers, status);
 }
 
-function reply(body: string, type: string, headers: Headers = {}, status: number = STATUS_CODE.OK): Response {
+function reply(body: BodyInit, type: string, headers: Headers = {}, status: number = STATUS_CODE.OK): Response {
   return new Response(body, {
     status,
     headers: {

@@ -47,3 +47,23 @@ export function duration(seconds: number): string {
     return `${amount} ${unit}`;
   }).join(" ");
 }
+
+/**
+ * The time of day in UTC, to hold against the log; with the date if it is not that of `now`.
+ *
+ * ```ts
+ * import { utc } from "./format.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(utc(Date.UTC(2026, 0, 2, 8, 11, 27, 900), Date.UTC(2026, 0, 2, 23)), "08:11:27 UTC");
+ * assertEquals(utc(Date.UTC(2026, 0, 1, 8, 11, 27), Date.UTC(2026, 0, 2, 23)), "2026-01-01 08:11:27 UTC");
+ * ```
+ */
+export function utc(time: number, now: number): string {
+  const [date, clock] = partsOf(time);
+  return date === partsOf(now)[0] ? `${clock} UTC` : `${date} ${clock} UTC`;
+}
+
+function partsOf(time: number): string[] {
+  return new Date(time).toISOString().slice(0, 19).split("T");
+}

@@ -8,24 +8,31 @@ import type { Cache } from "../cache.ts";
 import project from "../deno.json" with { type: "json" };
 import type { Shutdown } from "../service/shutdown.ts";
 import type { Saved } from "../service/snapshot.ts";
+import { type Life, stateOf as certificateStateOf } from "../service/tls.ts";
 import type { Watched } from "../service/watch.ts";
 import type { Counters } from "../upstream/counters.ts";
-import type { Outage } from "../upstream/outage.ts";
+import type { Failure, Outage } from "../upstream/outage.ts";
+import { areAllZero } from "./counts.ts";
 
 /** Where the facts come from. */
 export interface Sources {
-  readonly cache: Pick<Cache<string>, "size" | "evictions">;
+  readonly cache: Pick<Cache<string>, "size" | "evictions" | "entries">;
   readonly maxEntries: number;
   readonly counters: Pick<Counters, "oldestRequestMs">;
-  readonly outage: Pick<Outage, "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "served">;
+  readonly outage: Pick<
+    Outage,
+    "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "cause" | "failingSince" | "served" | "lastServedAt"
+  >;
   readonly readers: Pick<Shutdown, "waiting">;
   /** The database of Stacosys, if it is watched. */
   readonly watch?: Watched | undefined;
   /** Where counts are kept over a restart, if they are. */
   readonly snapshot?: Saved | undefined;
+  /** The life of the certificate that readers are shown, if it is the service's own. */
+  readonly certificate?: { readonly life: Life } | undefined;
 }
 
-/** What `/healthz` answers. All ages are in whole seconds, by a clock that nobody sets. */
+/** What `/healthz` answers, there in whole seconds. All ages are by a clock that nobody sets. */
 export interface Health {
   readonly status: "ok";
   readonly version: string;
@@ -46,6 +53,10 @@ export interface Health {
   /** What it was asked for when it gave the last error. */
   readonly lastErrorUrl: string | null;
   readonly lastErrorSeconds: number | null;
+  /** What is wrong with it since its last good answer; steadily the same one of two that take turns. */
+  readonly cause: Pick<Failure, "outcome" | "status" | "reason"> | null;
+  /** For how many urls its last answer was bad, and came within the last minute. */
+  readonly failingUrls: number;
   /** How old the oldest request without an answer is; 0 if there is none. */
   readonly oldestRequestSeconds: number;
   /** How many requests of readers wait for Stacosys. */
@@ -54,9 +65,17 @@ export interface Health {
   readonly servedStale: number;
   /** For how many counts there was a 404 instead. */
   readonly servedNone: number;
+  /** How long ago the last of either was. */
+  readonly lastServedSeconds: number | null;
   readonly entries: number;
   readonly maxEntries: number;
   readonly evictions: number;
+  /** Whether there are counts, and each is 0. */
+  readonly allZero: boolean;
+  /** `due` is that it should have been renewed; null without HTTPS of its own. */
+  readonly certificate: "good" | "due" | "ended" | null;
+  /** How long the certificate in use is valid yet. */
+  readonly certificateEndsSeconds: number | null;
   /** The watched file, if there is one. */
   readonly watch: {
     readonly file: string;
@@ -72,37 +91,47 @@ export interface Health {
 /** A request that waits longer than this shows that Stacosys hangs, before its time limit does. */
 const SLOW_MS = 1_000;
 
+/** A url that failed longer ago than this may be well again. */
+const FAILING_MS = 60_000;
+
 /**
  * How things are `now`.
  *
  * @param startedAt when the service started, and now, both by the monotonic clock.
+ * @param time now, in milliseconds since 1970.
  */
-export function healthOf(sources: Sources, startedAt: number, now: number): Health {
-  const { cache, maxEntries, counters, outage, readers, watch, snapshot } = sources;
-  const { lastGoodAt = -Infinity, lastFailure, served } = outage;
+export function healthOf(sources: Sources, startedAt: number, now: number, time: number): Health {
+  const { cache, maxEntries, counters, outage, readers, watch, snapshot, certificate } = sources;
+  const { lastGoodAt = -Infinity, lastFailure, lastServedAt = -Infinity, cause, served } = outage;
   const failedAt = lastFailure?.at ?? -Infinity;
   const { stacosys, since } = stateOf(sources, now);
-  const age = (at: number) => at === -Infinity ? null : secondsBetween(at, now);
+  const age = (at: number) => at === -Infinity ? null : (now - at) / 1000;
   return {
     status: "ok",
     version: project.version,
     host: Deno.hostname(),
     pid: Deno.pid,
-    uptimeSeconds: secondsBetween(startedAt, now),
+    uptimeSeconds: (now - startedAt) / 1000,
     stacosys,
-    sinceSeconds: secondsBetween(since, now),
+    sinceSeconds: (now - since) / 1000,
     testedSeconds: age(Math.max(lastGoodAt, failedAt)),
     lastGoodSeconds: age(lastGoodAt),
     lastError: lastFailure?.reason ?? null,
     lastErrorUrl: lastFailure?.target ?? null,
     lastErrorSeconds: age(failedAt),
-    oldestRequestSeconds: secondsBetween(0, counters.oldestRequestMs),
+    cause: cause === undefined ? null : { outcome: cause.outcome, status: cause.status, reason: cause.reason },
+    failingUrls: outage.failingSince(now - FAILING_MS),
+    oldestRequestSeconds: counters.oldestRequestMs / 1000,
     waiting: readers.waiting,
     servedStale: served.stale,
     servedNone: served.error,
+    lastServedSeconds: age(lastServedAt),
     entries: cache.size,
     maxEntries,
     evictions: cache.evictions,
+    allZero: areAllZero(sources),
+    certificate: certificate === undefined ? null : certificateStateOf(certificate.life, time),
+    certificateEndsSeconds: certificate === undefined ? null : (certificate.life.endsAt - time) / 1000,
     watch: watch === undefined ? null : {
       file: watch.file,
       changes: watch.changes,
@@ -113,6 +142,14 @@ export function healthOf(sources: Sources, startedAt: number, now: number): Heal
   };
 }
 
+/**
+ * Whether a monitor should wake somebody: Stacosys is down, or has given no count since the start. A single bad answer, a
+ * slow one, or that nobody has asked yet is no alarm.
+ */
+export function isAlarming({ stacosys, lastGoodSeconds }: Health): boolean {
+  return stacosys === "down" || stacosys === "error" && lastGoodSeconds === null;
+}
+
 function stateOf({ counters, outage }: Sources, now: number): Pick<Outage, "since"> & Pick<Health, "stacosys"> {
   const { stacosys, since, lastGoodAt = -Infinity, lastFailure } = outage;
   const { oldestRequestMs } = counters;
@@ -120,8 +157,4 @@ function stateOf({ counters, outage }: Sources, now: number): Pick<Outage, "sinc
   if (oldestRequestMs >= SLOW_MS) return { stacosys: "slow", since: now - oldestRequestMs };
   if (lastFailure !== undefined && lastFailure.at > lastGoodAt) return { stacosys: "error", since: lastFailure.at };
   return { stacosys, since };
-}
-
-function secondsBetween(from: number, to: number): number {
-  return Math.floor((to - from) / 1000);
 }

@@ -46,8 +46,8 @@ export class Metrics {
     this.answers[outcome].add(seconds);
   }
 
-  /** All of it as Prometheus' text format, with how the service is besides. */
-  text(health: Health): string {
+  /** All of it as Prometheus' text format, with how the service is besides; `now` in milliseconds since 1970. */
+  text(health: Health, now: number): string {
     const answers = Object.entries(this.answers);
     const { user, system } = process.cpuUsage();
     return [
@@ -91,6 +91,16 @@ export class Metrics {
         : [family("httpfastcache_watch_changes_total", "counter", "Changes of the watched file.", [
           ["", health.watch.changes],
         ])],
+      ...health.certificateEndsSeconds === null ? [] : [
+        family(
+          "httpfastcache_certificate_end_time_seconds",
+          "gauge",
+          "When the certificate in use ends, in seconds since 1970.",
+          [
+            ["", Math.round(now / 1000 + health.certificateEndsSeconds)],
+          ],
+        ),
+      ],
       family("process_cpu_seconds_total", "counter", "Processor time, user and system.", [["", (user + system) / 1e6]]),
       family("process_resident_memory_bytes", "gauge", "Memory that the process holds.", [
         ["", Deno.memoryUsage().rss],

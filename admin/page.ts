@@ -5,45 +5,30 @@
  * @module
  */
 
-import { duration, number, percent, time } from "./format.ts";
+import { duration, number, percent, time, utc } from "./format.ts";
 import type { Health } from "./health.ts";
 import { countsOf, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
+import style from "./status.css" with { type: "text" };
 import template from "./status.html" with { type: "text" };
-import { type Verdict, verdictsOf } from "./verdicts.ts";
+import script from "./status.js" with { type: "text" };
+import { READERS, type Rows, STACOSYS, type Verdict, verdictsOf } from "./words.ts";
 
-/** How requests end, and what that means. */
-type Rows = readonly (readonly [name: keyof Totals, meaning: string])[];
-
-const READERS: Rows = [
-  ["hit", "from memory"],
-  ["miss", "fetched from Stacosys"],
-  ["stale", "the last known one"],
-  ["error", "none to be had: 404"],
-  ["rejected", "no request for a count"],
-];
-
-const STACOSYS: Rows = [
-  ["ok", "a count"],
-  ["status", "another status than 200"],
-  ["body", "no count in it"],
-  ["redirect", "a redirect elsewhere"],
-  ["timeout", "none in time"],
-  ["network", "no connection"],
-];
-
-/** The page as HTML. Only scripts and styles with this `nonce` count in it. */
-export function pageOf(health: Health, recent: Recent, nonce: string): string {
+/** The page as HTML, `now` in milliseconds since 1970. Only scripts and styles with this `nonce` count in it. */
+export function pageOf(health: Health, recent: Recent, now: number, nonce: string): string {
   const minutes = recent.fiveMinutes();
   const day = recent.day();
   const { version, host, pid, uptimeSeconds } = health;
-  const verdicts = verdictsOf(health, minutes.whole.counted);
-  const first = verdicts.find(({ kind }) => kind === "bad") ?? verdicts[0];
+  const verdicts = verdictsOf(health, minutes.whole.counted, now);
+  const since = utc(now - uptimeSeconds * 1000, now);
   const counted = [minutes.whole.counted, day.whole.counted, recent.sinceStart()];
   const parts: Readonly<Record<string, Html>> = {
-    nonce: html`${nonce}`,
-    title: html`${first ? titleOf(first) : ""} - ${host}`,
+    style: html`<style nonce="${nonce}">${new Html(style)}</style>`,
+    script: html`<script type="module" nonce="${nonce}">${new Html(script)}</script>`,
+    title: html`${titleOf(verdicts)} - ${host}`,
     host: html`${host}`,
-    process: html`version ${version}, process ${pid}, running for ${duration(uptimeSeconds)}`,
+    process: html`version ${version}, process ${pid}, running for ${duration(uptimeSeconds)}, since ${since}; now ${
+      utc(now, now)
+    }`,
     verdicts: html`${verdicts.map(verdictHtml)}`,
     cards: html`${CARDS.map((card) => cardHtml(card, minutes, day))}`,
     tables: html`${tableHtml("Counts for readers", READERS, counted)}${
@@ -55,8 +40,11 @@ export function pageOf(health: Health, recent: Recent, nonce: string): string {
 
 const MARKS = { good: "●", bad: "▲", unknown: "○" } as const;
 
-function titleOf({ about, kind, headline }: Verdict): string {
-  return `${MARKS[kind]} ${about}: ${headline}`;
+/** What is bad comes first, then what was, then Stacosys. */
+function titleOf(verdicts: readonly Verdict[]): string {
+  const first = verdicts.find(({ kind }) => kind === "bad") ?? verdicts.find(({ over }) => over !== undefined) ??
+    verdicts[0];
+  return first === undefined ? "" : `${MARKS[first.kind]} ${first.about}: ${first.over ?? first.headline}`;
 }
 
 function verdictHtml({ about, kind, headline, details }: Verdict): Html {
@@ -69,6 +57,7 @@ function verdictHtml({ about, kind, headline, details }: Verdict): Html {
   `;
 }
 
+/** A figure with its curve. */
 interface Card {
   readonly name: string;
   /** Not a number if there is nothing to say. */

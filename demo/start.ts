@@ -5,6 +5,7 @@
  * @module
  */
 
+import project from "../deno.json" with { type: "json" };
 import { type Config, parseConfig } from "../service/config.ts";
 import { AddressBusy } from "../service/listen.ts";
 import { reason } from "../service/log.ts";
@@ -25,12 +26,23 @@ addEventListener("unhandledrejection", (event) => {
   event.stopImmediatePropagation();
 });
 
+// Only SIGINT ends --watch, too. At a change it says SIGTERM itself, and half a second later all of this is gone.
+const WATCH_ENDS_MS = 1_500;
+if (Deno.build.os !== "windows") {
+  Deno.addSignalListener("SIGTERM", () => setTimeout(endAll, WATCH_ENDS_MS));
+  Deno.addSignalListener("SIGHUP", endAll);
+}
+
 // What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
 const config = await readConfig();
 if (config !== undefined) proxyAsGo(config.stacosys.url);
+if (config !== undefined && await isRunning(config)) {
+  endAll();
+  await new Promise(() => {});
+}
 const found = config && await findStacosys(config);
 try {
-  await main(["--config", FILE]);
+  await main(["--config", FILE], ["SIGINT"]);
 } catch (error) {
   // Which address it is, main has said when it began to wait.
   console.error(`demo: ${error instanceof AddressBusy ? `change that address in ${FILE}` : reason(error)}; ${WAITS}`);
@@ -41,6 +53,24 @@ if (config !== undefined && found !== undefined) {
   sayWhatToTry(counter, openBlog(config, counter, found.demo));
 }
 console.log(`Change ${FILE} and the service starts again with it. Ctrl-C ends everything.`);
+
+/** Ends this process as Ctrl-C does. */
+function endAll(): void {
+  Deno.kill(Deno.pid, "SIGINT");
+}
+
+/** Whether there is one already where this one would listen. If so, it is said. */
+async function isRunning(config: Config): Promise<boolean> {
+  const url = counterUrl(config, "/");
+  const signal = AbortSignal.timeout(2_000);
+  const found = await fetch(url, { method: "HEAD", signal }).catch(() => undefined);
+  if (found?.headers.get("cache-status")?.startsWith(project.name) !== true) return false;
+  const health = await fetch(`${ownerUrl(config)}healthz`, { signal }).then((answer) => answer.text()).catch(() => "");
+  const pid = /"pid":(\d+)/.exec(health)?.[1];
+  const end = pid === undefined ? "end it" : `end it with "kill ${pid}"`;
+  console.error(`demo: one seems to be running at ${url}; ${end}, or change the addresses in ${FILE}`);
+  return true;
+}
 
 async function readConfig(): Promise<Config | undefined> {
   try {
@@ -116,8 +146,14 @@ function counterUrl({ listen: { hostname = "::", port }, tls }: Config, path: st
   return `${tls === undefined ? "http" : "https"}://${host}:${port}${path}`;
 }
 
+/** The URL of the owner's status page, if there is one. */
+function ownerUrl({ admin }: Config): string | undefined {
+  return admin && `http://${admin.hostname?.replace(/^.*:.*$/, "[$&]")}:${admin.port}/`;
+}
+
 /** Serves the demo blog where CorsOrigin says that a blog is, if that is on this machine, and returns its URL. */
-function openBlog({ corsOrigin, ttlMs, stacosys, admin }: Config, cache: string, demo: DemoStacosys | undefined) {
+function openBlog(config: Config, cache: string, demo: DemoStacosys | undefined): string | undefined {
+  const { corsOrigin, ttlMs, stacosys: { url: stacosys } } = config;
   const origin = [corsOrigin ?? []].flat().find((origin) => /^http:\/\/(127\.0\.0\.1|localhost):\d+$/.test(origin));
   if (origin === undefined) {
     console.log("demo: no blog, as CorsOrigin names none on this machine, such as http://127.0.0.1:8102");
@@ -125,8 +161,7 @@ function openBlog({ corsOrigin, ttlMs, stacosys, admin }: Config, cache: string,
   }
   const { hostname, port } = new URL(origin);
   try {
-    const statusPage = admin && `http://${admin.hostname?.replace(/^.*:.*$/, "[$&]")}:${admin.port}/`;
-    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys: stacosys.url, demo, statusPage });
+    serveBlog({ hostname, port: Number(port), cache, ttlMs, stacosys, demo, statusPage: ownerUrl(config) });
     return origin;
   } catch (error) {
     console.warn(`demo: no blog at ${origin}: ${reason(error)}`);

@@ -46,7 +46,8 @@ export function listen(
     log("error", `a request could not be answered: ${inFull(error)}`);
     return new Response("500 internal server error\n", { status: 500 });
   }
-  const options = { reusePort, ...certificate, port, onListen: () => {}, onError };
+  const pair = certificate && { cert: certificate.cert, key: certificate.key };
+  const options = { reusePort, ...pair, port, onListen: () => {}, onError };
   const on = (hostname: string) =>
     keepListening((signal) => Deno.serve({ ...options, signal, hostname }, handler), certificate !== undefined, log);
   try {

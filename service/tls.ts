@@ -4,21 +4,28 @@
  * @module
  */
 
-import { reason } from "./log.ts";
+import { type Log, reason } from "./log.ts";
 
 /** A certificate and its key, in PEM. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
+  readonly life: Life;
+}
+
+/** How long a certificate is valid, in milliseconds since 1970. */
+export interface Life {
+  readonly beginsAt: number;
+  readonly endsAt: number;
 }
 
 /** Reports what is wrong with a key of the configuration. */
 export type Report = (key: "TlsCertFile" | "TlsKeyFile", text: string) => void;
 
-/** A certificate that ends sooner than this should have been renewed. */
-const SOON_MS = 14 * 86_400_000;
+const DAY_MS = 86_400_000;
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
+const KEY = /-----BEGIN ([A-Z]+ )*PRIVATE KEY-----[^]*?-----END ([A-Z]+ )*PRIVATE KEY-----/;
 
 /**
  * Reads a certificate, or a chain that begins with it, and its key.
@@ -39,17 +46,22 @@ export async function readCertificate(
     const chain = (pem.match(CERTIFICATES) ?? [pem]).map((one) => new X509Certificate(one));
     return chain[0] ?? new X509Certificate(pem);
   });
-  const key = read("TlsKeyFile", files.key, "a private key in PEM, without a passphrase", createPrivateKey);
+  const key = read("TlsKeyFile", files.key, "a private key in PEM, without a passphrase", (pem) => {
+    // The certificate may be in the same file.
+    return createPrivateKey(KEY.exec(pem)?.[0] ?? pem);
+  });
   if (cert === undefined || key === undefined) return undefined;
 
-  const end = Date.parse(cert.made.validTo);
-  const until = new Date(end).toISOString();
+  const life = { beginsAt: Date.parse(cert.made.validFrom), endsAt: Date.parse(cert.made.validTo) };
+  const { beginsAt, endsAt } = life;
   if (!cert.made.checkPrivateKey(key.made)) {
     const expected = `the key of the first certificate in ${files.cert}`;
     return report(fault, "TlsKeyFile", expected, `that of another certificate in ${files.key}`);
   }
-  if (end <= now) {
-    return report(fault, "TlsCertFile", "a certificate that is valid", `${files.cert}, which expired ${until}`);
+  const state = stateOf(life, now);
+  if (state === "ended") {
+    const got = `${files.cert}, which expired ${inWords(endsAt)}`;
+    return report(fault, "TlsCertFile", "a certificate that is valid", got);
   }
   try {
     // Deno's TLS rejects short keys and some curves, so load the pair now.
@@ -58,14 +70,13 @@ export async function readCertificate(
     const got = `${files.cert} (${reason(error)})`;
     return report(fault, "TlsCertFile", "a certificate and key that TLS takes", got);
   }
-  const begin = Date.parse(cert.made.validFrom);
-  if (begin > now) {
+  if (beginsAt > now) {
     // A machine without a battery for its clock starts in 1970, and learns the time a moment later.
-    const clock = `by the clock of this machine, ${new Date(now).toISOString()}, it is not valid yet`;
-    warn("TlsCertFile", `${files.cert} begins ${new Date(begin).toISOString()}; ${clock}`);
+    const clock = `by the clock of this machine, ${inWords(now)}, it is not valid yet`;
+    warn("TlsCertFile", `${files.cert} begins ${inWords(beginsAt)}; ${clock}`);
   }
-  if (end <= now + SOON_MS) warn("TlsCertFile", `${files.cert} expires ${until}; renew it`);
-  return { cert: cert.pem, key: key.pem };
+  if (state === "due") warn("TlsCertFile", `${files.cert} expires ${inWords(endsAt)}; renew it`);
+  return { cert: cert.pem, key: key.pem, life };
 
   function read<T>(
     name: Parameters<Report>[0],
@@ -85,6 +96,39 @@ export async function readCertificate(
       return report(fault, name, expected, `something else in ${file}`);
     }
   }
+}
+
+/** `due` is the last third of its life: whoever renews by himself has done so by then. */
+export function stateOf({ beginsAt, endsAt }: Life, now: number): "good" | "due" | "ended" {
+  if (now >= endsAt) return "ended";
+  return now >= endsAt - (endsAt - beginsAt) / 3 ? "due" : "good";
+}
+
+/** Tells `log` once a day of a certificate that is due or has ended: of the one that was read at the start. */
+export function watchCertificate(
+  { life }: Pick<Certificate, "life">,
+  log: Log,
+  now: () => number = Date.now,
+  repeat: (look: () => void, everyMs: number) => void = repeatByTimer,
+): void {
+  const end = inWords(life.endsAt);
+  const advice = "renew it, or restart if that is done";
+  repeat(() => {
+    const state = stateOf(life, now());
+    if (state === "due") log("warning", `the certificate in use expires ${end}; ${advice}`, "always");
+    if (state === "ended") {
+      log("error", `the certificate in use expired ${end}, and browsers refuse it; ${advice}`, "always");
+    }
+  }, DAY_MS);
+}
+
+/** It never keeps the process alive. */
+function repeatByTimer(look: () => void, everyMs: number): void {
+  Deno.unrefTimer(setInterval(look, everyMs));
+}
+
+function inWords(time: number): string {
+  return new Date(time).toISOString();
 }
 
 function report(to: Report, key: Parameters<Report>[0], expected: string, got: string): undefined {

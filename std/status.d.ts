@@ -8,4 +8,5 @@ export declare const STATUS_CODE: {
   readonly MethodNotAllowed: 405;
   readonly URITooLong: 414;
   readonly InternalServerError: 500;
+  readonly ServiceUnavailable: 503;
 };

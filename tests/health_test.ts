@@ -17,13 +17,19 @@ const COLD = {
   lastError: null,
   lastErrorUrl: null,
   lastErrorSeconds: null,
+  cause: null,
+  failingUrls: 0,
   oldestRequestSeconds: 0,
   waiting: 0,
   servedStale: 0,
   servedNone: 0,
+  lastServedSeconds: null,
   entries: 0,
   maxEntries: 100,
   evictions: 0,
+  allZero: false,
+  certificate: null,
+  certificateEndsSeconds: null,
   watch: null,
   snapshot: null,
 };
@@ -105,9 +111,12 @@ Deno.test("down says since when, the last good answer, for which url it fails an
     lastError: "status 500",
     lastErrorUrl: "/comments/count?token=T&url=/a/",
     lastErrorSeconds: 5,
+    cause: { outcome: "status", status: 500, reason: "status 500" },
+    failingUrls: 2,
     waiting: 3,
     servedStale: 1,
     servedNone: 1,
+    lastServedSeconds: 5,
     entries: 1,
   };
   assertEquals(await health(), down);
@@ -115,7 +124,7 @@ Deno.test("down says since when, the last good answer, for which url it fails an
   stacosys.answer = GOOD;
   await count("/c/");
   const back = { stacosys: "up", sinceSeconds: 0, testedSeconds: 0, lastGoodSeconds: 0, servedStale: 0, servedNone: 0 };
-  assertEquals(await health(), { ...down, ...back, entries: 2 });
+  assertEquals(await health(), { ...down, ...back, cause: null, failingUrls: 0, entries: 2 });
 });
 
 Deno.test("a hang shows while it lasts, once a request has waited for a second", async () => {
@@ -168,4 +177,66 @@ Deno.test("entries are told beside how many there may be, and how many had to go
   for (let i = 0; i < 5; i++) await count(`/${i}/`);
   const { entries, maxEntries, evictions } = await health();
   assertEquals([entries, maxEntries, evictions], [3, 3, 2]);
+});
+
+Deno.test("/healthz is 200 whatever Stacosys does, and ?stacosys is 503 while it is down or has never given a count", async () => {
+  const { own, count, clock, stacosys } = await startService();
+  const statuses = async () => [(await own("GET", "/healthz")).status, (await own("GET", "/healthz?stacosys")).status];
+  assertEquals(await statuses(), [200, 200], "not asked yet");
+  stacosys.answer = { outcome: "status", reason: "status 404", status: 404 };
+  await count("/a/");
+  assertEquals(await statuses(), [200, 503], "never good");
+  stacosys.answer = GOOD;
+  await count("/b/");
+  assertEquals(await statuses(), [200, 200], "good");
+  stacosys.answer = BAD;
+  await count("/c/");
+  assertEquals(await statuses(), [200, 200], "one bad answer");
+  clock.now += 2_000;
+  await count("/d/");
+  assertEquals(await statuses(), [200, 503], "down");
+  const { status, text } = await own("GET", "/healthz?stacosys");
+  assertEquals([status, JSON.parse(text).stacosys], [503, "down"]);
+  stacosys.answer = new Promise(() => {});
+  count("/e/");
+  clock.now += 5_000;
+  assertEquals(await statuses(), [200, 503], "still down");
+});
+
+Deno.test("a slow Stacosys is no alarm", async () => {
+  const { own, count, clock, stacosys, health } = await startService();
+  await count("/a/");
+  stacosys.answer = new Promise(() => {});
+  count("/b/");
+  clock.now += 5_000;
+  assertEquals([(await health()).stacosys, (await own("GET", "/healthz?stacosys")).status], ["slow", 200]);
+});
+
+Deno.test("health tells how long the certificate lasts yet, that it is due in the last third of its life, and that it has ended", async () => {
+  const beginsAt = Date.UTC(2026, 0, 1);
+  const { health, clock } = await startService({ certificate: { life: { beginsAt, endsAt: beginsAt + 90_000_000 } } });
+  const told = async () => {
+    const { certificate, certificateEndsSeconds } = await health();
+    return [certificate, certificateEndsSeconds];
+  };
+  assertEquals(await told(), ["good", 90_000]);
+  clock.now += 59_999_000;
+  assertEquals(await told(), ["good", 30_001]);
+  clock.now += 1_000;
+  assertEquals(await told(), ["due", 30_000]);
+  clock.now += 30_000_000;
+  assertEquals(await told(), ["ended", 0]);
+  clock.now += 5_000;
+  assertEquals(await told(), ["ended", -5]);
+});
+
+Deno.test("health tells whether each count that is kept is 0", async () => {
+  const { health, count, stacosys } = await startService();
+  assertEquals((await health()).allZero, false, "no count is not a count of 0");
+  stacosys.answer = { outcome: "ok", body: '{"count": 0}' };
+  for (const article of ["/a/", "/b/"]) await count(article);
+  assertEquals((await health()).allZero, true);
+  stacosys.answer = { outcome: "ok", body: '{"count":10}\n' };
+  await count("/c/");
+  assertEquals((await health()).allZero, false);
 });

@@ -103,10 +103,20 @@ Deno.test("readers who wait, and how long the oldest request has, are told while
   clock.now += 3_500;
   const found = await samples();
   assertEquals(found.get("httpfastcache_waiting_requests"), 1);
-  assertEquals(found.get("httpfastcache_stacosys_oldest_request_seconds"), 3);
+  assertEquals(found.get("httpfastcache_stacosys_oldest_request_seconds"), 3.5);
 });
 
 Deno.test("the version is told as Prometheus has it", async () => {
   const { samples } = await startService();
   assertEquals((await samples()).get(`httpfastcache_build_info{version="${project.version}"}`), 1);
+});
+
+Deno.test("when the certificate ends is told as a time, and not at all without one", async () => {
+  const name = "httpfastcache_certificate_end_time_seconds";
+  const endsAt = Date.UTC(2026, 2, 1);
+  const { samples, clock } = await startService({ certificate: { life: { beginsAt: Date.UTC(2026, 0, 1), endsAt } } });
+  assertEquals((await samples()).get(name), endsAt / 1000);
+  clock.now += 86_400_500;
+  assertEquals((await samples()).get(name), endsAt / 1000);
+  assertEquals((await (await startService()).samples()).get(name), undefined);
 });

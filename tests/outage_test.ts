@@ -48,7 +48,7 @@ Deno.test("an outage is one line when it begins and one when it ends, whatever l
   outage.countServed("stale");
   for (let i = 3; i < 13; i++) answered(i, "/c", REFUSED);
   assertEquals([outage.stacosys, outage.since], ["down", 1_000]);
-  assertEquals(outage.lastFailure, { target: "/c", reason: "Connection refused (os error 111)", at: 12_000 });
+  assertEquals(outage.lastFailure, { ...REFUSED, status: undefined, target: "/c", at: 12_000 });
   answered(13.5, "/b", GOOD);
   answered(14, "/a", GOOD);
   pass(3_600);
@@ -134,6 +134,38 @@ Deno.test("a flood of made-up urls that all fail among good ones is a line every
   pass(3_600);
   assertEquals(lines.length, 5);
   assert(lines.every((line) => line.startsWith("warning Stacosys gave no count for /made-up/")), lines[0]);
+});
+
+Deno.test("urls that failed before the last good answer are no outage when they fail again, without a connection they are", () => {
+  const { answered, outage } = startOutage();
+  answered(0, "/good", GOOD);
+  for (const [i, bad] of [status(500), TIMEOUT].entries()) answered(1 + i / 10, `/bad/${i}`, bad);
+  answered(3, "/good", GOOD);
+  for (let i = 4; i < 100; i += 2) {
+    answered(i, "/bad/0", status(500));
+    answered(i + 1, "/bad/1", TIMEOUT);
+  }
+  assertEquals([outage.stacosys, outage.failingSince(97_000), outage.failingSince(98_000)], ["up", 2, 1]);
+  for (let i = 100; i < 103; i++) answered(i, "/bad/0", REFUSED);
+  assertEquals(outage.stacosys, "down");
+  answered(104, "/bad/0", GOOD);
+  assertEquals([outage.stacosys, outage.failingSince(0)], ["up", 0], "what failed in an outage that is over");
+  answered(105, "/bad/1", TIMEOUT);
+  assertEquals(outage.failingSince(0), 1);
+});
+
+Deno.test("the cause is steadily one of two that take turns, until it is ten seconds old or there is a good answer", () => {
+  const { answered, outage } = startOutage();
+  const cause = () => outage.cause?.reason;
+  answered(0, "/a", status(500));
+  for (let i = 1; i < 30; i++) answered(i, `/${i}`, i % 2 === 0 ? status(500) : TIMEOUT);
+  assertEquals(cause(), "status 500");
+  for (let i = 30; i < 40; i++) answered(i, `/${i}`, TIMEOUT);
+  assertEquals(cause(), "no answer within 10 s");
+  answered(40, "/a", GOOD);
+  assertEquals(cause(), undefined);
+  answered(41, "/a", status(500));
+  assertEquals(cause(), "status 500");
 });
 
 Deno.test("requests that were never answered are an outage since they were sent", () => {

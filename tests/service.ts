@@ -13,17 +13,18 @@ import { createScript } from "../blog/script.ts";
 import type { Cache } from "../cache.ts";
 import { createProxy } from "../proxy.ts";
 import type { Snapshot } from "../service/snapshot.ts";
+import type { Life } from "../service/tls.ts";
 import type { Watched } from "../service/watch.ts";
 import { Counters } from "../upstream/counters.ts";
 import { Outage } from "../upstream/outage.ts";
-import type { Answer } from "../upstream/stacosys.ts";
+import type { Answer, Bad } from "../upstream/stacosys.ts";
 import { type Answer as Read, received } from "./system/reader.ts";
 
 /** An answer of Stacosys that is a count. */
 export const GOOD: Answer = { outcome: "ok", body: '{"count":7}\n' };
 
 /** One that is none. */
-export const BAD: Answer = { outcome: "status", reason: "status 500", status: 500 };
+export const BAD: Bad = { outcome: "status", reason: "status 500", status: 500 };
 
 /** The service. */
 export interface Service {
@@ -52,11 +53,12 @@ export interface Service {
 
 /** Starts it, just now. Counts are fresh for a minute, and kept for ten more. */
 export async function startService(
-  { maxEntries = 100, staleWhileRevalidateMs = 0, watch, snapshot }: {
+  { maxEntries = 100, staleWhileRevalidateMs = 0, watch, snapshot, certificate }: {
     readonly maxEntries?: number;
     readonly staleWhileRevalidateMs?: number;
     readonly watch?: Watched;
     readonly snapshot?: Pick<Snapshot, "file" | "fault" | "save">;
+    readonly certificate?: { readonly life: Life };
   } = {},
 ): Promise<Service> {
   const stacosys: Service["stacosys"] = { answer: GOOD, seconds: 0 };
@@ -85,8 +87,8 @@ export async function startService(
   const proxy = createProxy({ counters, requests, paths: ["/comments/count"], script: await createScript() });
   const recent = new Recent({ cache, metrics, outage }, now);
   const readers = { waiting: 0 };
-  const sources = { cache, maxEntries, counters, metrics, outage, recent, readers, watch, snapshot };
-  const admin = createAdmin({ ...sources, monotonic: now });
+  const sources = { cache, maxEntries, counters, metrics, outage, recent, readers, watch, snapshot, certificate };
+  const admin = createAdmin({ ...sources, ttlMs: 60_000, now, monotonic: now });
   const read = async (path: string) => await received(await proxy(new Request(`http://127.0.0.1${path}`)));
   const own = async (method: string, path: string, headers = {}) => {
     const host = "127.0.0.1:8109";

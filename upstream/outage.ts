@@ -9,11 +9,14 @@ import { STATUS_CODE } from "@std/http/status";
 import type { Log } from "../service/log.ts";
 import type { Answer, Bad } from "./stacosys.ts";
 
-/** The last bad answer of Stacosys. */
+/** A bad answer of Stacosys. */
 export interface Failure {
   /** What it was asked for. */
   readonly target: string;
   readonly reason: string;
+  readonly outcome: Bad["outcome"];
+  /** The status, if there was one. */
+  readonly status?: number | undefined;
   /** When, by the monotonic clock. */
   readonly at: number;
 }
@@ -30,7 +33,10 @@ const OUTAGE_MS = 1_000;
 /** By then a failure is an outage if it is to become one: while Stacosys fails, it is asked for a count once a second. */
 const TELL_AFTER_MS = 2_000;
 
-/** How many failures are remembered, to log each only once. */
+/** What fails now in another way is said once it has not failed in the same way as before for this long. */
+const STEADY_MS = 10_000;
+
+/** How many failures are remembered, to log each only once and to know which urls fail. */
 const MAX_TOLD = 1_000;
 
 /** Calls a function after so many milliseconds. */
@@ -46,6 +52,10 @@ export class Outage {
   #since: number;
   #lastGoodAt: number | undefined;
   #lastFailure: Failure | undefined;
+  #cause: Failure | undefined;
+  #lastServedAt: number | undefined;
+  /** The targets whose last answer was bad: since when, and when it came. */
+  readonly #failingTargets = new Map<string, { readonly since: number; readonly at: number }>();
   /** The failures since the last good answer. */
   #failing: { readonly since: number; readonly failures: number } | undefined;
   readonly #servedInAll = { stale: 0, error: 0 };
@@ -82,6 +92,25 @@ export class Outage {
     return this.#lastFailure;
   }
 
+  /** A bad answer since the last good one. While bad ones of two kinds take turns, it is steadily of the same kind. */
+  get cause(): Failure | undefined {
+    return this.#cause;
+  }
+
+  /** When a count was last served stale, or not at all, as Stacosys failed or was slow, by the monotonic clock. */
+  get lastServedAt(): number | undefined {
+    return this.#lastServedAt;
+  }
+
+  /**
+   * For how many targets the last answer was bad, and came after this moment of the monotonic clock. What failed in an outage
+   * that is over is thought to be well.
+   */
+  failingSince(at: number): number {
+    const from = this.#stacosys === "up" ? Math.max(at, this.#since) : at;
+    return [...this.#failingTargets.values()].filter((failing) => failing.at > from).length;
+  }
+
   /** How many since the last good answer. */
   get served(): Served {
     const { stale, error } = this.#servedInAll;
@@ -96,6 +125,7 @@ export class Outage {
   /** Takes note of a count that was served stale, or not at all, as Stacosys failed or was slow. */
   countServed(what: "stale" | "error"): void {
     this.#servedInAll[what]++;
+    this.#lastServedAt = this.#monotonic();
   }
 
   /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
@@ -120,18 +150,26 @@ export class Outage {
     this.#stacosys = "up";
     this.#lastGoodAt = now;
     this.#failing = undefined;
+    this.#failingTargets.delete(target);
+    this.#cause = undefined;
     this.#servedBefore = { ...this.#servedInAll };
   }
 
   #bad(target: string, answer: Bad, ms: number): void {
     const now = this.#monotonic();
     const reason = shorten(answer.reason);
-    this.#lastFailure = { target, reason, at: now };
+    const { outcome, status } = answer;
+    const failure = this.#lastFailure = { target, reason, outcome, status, at: now };
+    const { reason: before, at = -Infinity } = this.#cause ?? {};
+    if (reason === before || now - at > STEADY_MS) this.#cause = failure;
+    const failingSince = this.#remember(failure);
     const refused = isRefusal(answer);
     const known = this.#told.has(target);
     if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
     // A url that is known to fail while Stacosys answers is no outage, and neither is a Stacosys with other paths.
     if (answer.status !== undefined && known || refused && this.#lastGoodAt === undefined) return;
+    // Neither is a url that failed before others were answered.
+    if (failingSince < (this.#lastGoodAt ?? -Infinity)) return;
     const { since, failures } = this.#failing ??
       { since: Math.max(now - ms, this.#lastGoodAt ?? -Infinity), failures: 0 };
     this.#failing = { since, failures: failures + 1 };
@@ -141,6 +179,15 @@ export class Outage {
     this.#suspect = undefined;
     this.#told.add(reason);
     this.#log("warning", `Stacosys fails: ${reason}, asked for ${target}`, "always");
+  }
+
+  /** Since when the target fails. Without a connection it is not the target that does. */
+  #remember({ target, outcome, at }: Failure): number {
+    if (outcome === "network") return at;
+    const since = this.#failingTargets.get(target)?.since ?? at;
+    if (this.#failingTargets.size >= MAX_TOLD) this.#failingTargets.clear();
+    this.#failingTargets.set(target, { since, at });
+    return since;
   }
 
   /** Logs a failure once it is clear that it is no outage. What fails meanwhile gets its line when it fails again. */

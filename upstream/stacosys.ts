@@ -161,5 +161,6 @@ async function readBody(response: Response): Promise<Answer> {
 function innermost(error: unknown): string {
   while (error instanceof Error && error.cause !== undefined) error = error.cause;
   const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/^.*: /s, "");
+  // Of these two, the last part alone says nothing.
+  return /(dns error|invalid peer certificate): .*/s.exec(message)?.[0] ?? message.replace(/^.*: /s, "");
 }

@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals, assertLessOrEqual, assertStringIncludes } from "@std/assert";
-import type { Cache } from "../../cache.ts";
+import { countsAsJson } from "../../admin/counts.ts";
+import { Cache } from "../../cache.ts";
 import { makeFolder } from "../folder.ts";
 import { testWith } from "./needs.ts";
 import { firstFault, freePort, runProgram, startProgram } from "./program.ts";
@@ -136,6 +137,86 @@ Deno.test("a purge with its url in a body, as a form has it, is 400, and purges 
   assertEquals(areFresh(cache), true);
 });
 
+// What the cache holds.
+
+Deno.test("the counts are told with their url, age, whether they are fresh, and without their token, those of 0 first", async () => {
+  const { own, read, clock, stacosys } = await startService();
+  await read("/comments/count?token=9fb3e29c&url=/a/");
+  clock.now += 30_000;
+  await read("/comments/count?url=%2Fb%2F&token=T");
+  stacosys.answer = { outcome: "ok", body: '{"count": 0}' };
+  await read("/comments/count?%74oken=0123456789abcdef01234567&url=/a/");
+  await read("/comments/count?token=T");
+  clock.now += 30_000;
+  const { status, headers, text } = await own("GET", "/counts");
+  assertEquals([status, headers.get("content-type")], [200, "application/json"]);
+  assertEquals(JSON.parse(text), {
+    counts: [
+      { url: "/a/", count: 0, ageSeconds: 30, fresh: true, target: "/comments/count?token=0123…&url=/a/" },
+      { url: null, count: 0, ageSeconds: 30, fresh: true, target: "/comments/count?token=…" },
+      { url: "/a/", count: 7, ageSeconds: 60, fresh: false, target: "/comments/count?token=9f…&url=/a/" },
+      { url: "/b/", count: 7, ageSeconds: 30, fresh: true, target: "/comments/count?url=%2Fb%2F&token=…" },
+    ],
+    found: 4,
+  });
+  assertEquals(text.split("\n").length, 7, "a count is a line");
+});
+
+Deno.test("the counts of an empty cache are none", async () => {
+  const { own } = await startService();
+  assertEquals(JSON.parse((await own("GET", "/counts")).text), { counts: [], found: 0 });
+});
+
+Deno.test("counts can be searched by a part of their url and limited, and it is told how many there are", async () => {
+  const { own, count } = await startService();
+  for (const article of ["/2016/a/", "/2017/a/", "/2017/b/"]) await count(article);
+  async function found(query: string): Promise<unknown> {
+    const { counts, found } = JSON.parse((await own("GET", `/counts?${query}`)).text);
+    return [counts.map(({ url }: { url: string }) => url), found];
+  }
+  assertEquals(await found("search=/2017/"), [["/2017/a/", "/2017/b/"], 2]);
+  assertEquals(await found("search=%2Fa%2F&limit=1"), [["/2016/a/"], 2]);
+  assertEquals(await found("search=nothing"), [[], 0]);
+  assertEquals(await found("limit=0"), [[], 3]);
+  assertEquals(brief(await own("GET", "/counts?url=/a/")), "400 400 expected search or limit, got url");
+  assertEquals(brief(await own("GET", "/counts?limit=-1")), "400 400 expected a whole number as limit, got -1");
+});
+
+Deno.test("a purged count is not fresh, and one from before the start has no age", async () => {
+  const { own, count, cache, clock } = await startService();
+  cache.set("/comments/count?token=T&url=/kept/", '{"count":3}\n', clock.now + 20_000);
+  cache.set("/comments/count?token=T&url=/longer-ttl/", '{"count":3}\n', clock.now + 3_600_000);
+  clock.now += 10_000;
+  await count("/a/");
+  await own("POST", "/purge?url=/a/");
+  clock.now += 5_000;
+  const { counts } = JSON.parse((await own("GET", "/counts")).text);
+  const told = counts.map(({ url, ageSeconds, fresh }: Record<string, unknown>) => [url, ageSeconds, fresh]);
+  assertEquals(told, [["/kept/", null, true], ["/longer-ttl/", null, false], ["/a/", 5, false]]);
+});
+
+Deno.test("100,000 counts come in portions, between which readers are answered, and looking at them keeps none of them", async () => {
+  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 100_000 });
+  for (let i = 0; i < 100_000; i++) cache.set(`/comments/count?token=T&url=/${i}/`, `{"count":${i % 2}}\n`);
+  let portions = 0;
+  let answered = 0;
+  const reader = setInterval(() => answered++);
+  const query = { search: "", limit: Infinity, now: Date.now(), uptimeMs: 1e6 };
+  let text = "";
+  for await (const portion of countsAsJson({ cache, ttlMs: 60_000 }, query)) {
+    portions++;
+    assert(portion.split("\n").length <= 502);
+    text += portion;
+  }
+  clearInterval(reader);
+  assert(answered > 100, `${answered} times`);
+  assert(portions >= 400, `${portions} portions`);
+  const { counts, found } = JSON.parse(text);
+  assertEquals([found, counts.length, counts[0].count, counts[50_000].count], [100_000, 100_000, 0, 1]);
+  cache.set("/one/more", "7");
+  assertEquals(cache.entries().next().value?.[0], "/comments/count?token=T&url=/1/", "SIEVE evicts the oldest still");
+});
+
 // Who is kept out.
 
 Deno.test("a request that another web page made is 403, wherever that page is from", async () => {
@@ -143,7 +224,7 @@ Deno.test("a request that another web page made is 403, wherever that page is fr
   await count("/a/");
   const origins = ["https://evil.example", "null", "http://localhost", "http://127.0.0.1", "http://localhost:8109"];
   for (const origin of [...origins, "https://127.0.0.1:8109", "http://127.0.0.1:8109/", "http://127.0.0.1:81090"]) {
-    for (const request of ["POST /purge", "GET /metrics", "GET /healthz", "GET /"]) {
+    for (const request of ["POST /purge", "GET /metrics", "GET /healthz", "GET /counts", "GET /"]) {
       const [method = "", path = ""] = request.split(" ");
       assertEquals(brief(await own(method, path, { origin })), "403 403 forbidden", `${request} ${origin}`);
     }
@@ -173,7 +254,7 @@ Deno.test("a request under a name that is not loopback is 403, and so is one fro
     "localhost.evil.example",
   ];
   for (const host of [...hosts, "127.0.0.1.evil.example", `127.0.0.1@evil.example:${port}`, ""]) {
-    for (const request of ["POST /purge", "GET /metrics", "GET /healthz", "GET /"]) {
+    for (const request of ["POST /purge", "GET /metrics", "GET /healthz", "GET /counts", "GET /"]) {
       for (const origin of ["", `Origin: http://${host}\r\n`]) {
         assertEquals(await statusOf(port, request, host, origin), 403, `${request} for ${host} ${origin}`);
       }
@@ -196,10 +277,12 @@ Deno.test("a request under any loopback name is answered", async () => {
 Deno.test("a wrong method is 405 with the right one, a wrong path 404", async () => {
   const { own, count, cache } = await startService();
   await count("/a/");
-  for (const [path, allowed] of [["/", "GET"], ["/healthz", "GET"], ["/metrics", "GET"], ["/purge", "POST"]] as const) {
-    for (const method of ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"].filter((each) => each !== allowed)) {
+  const reading = ["/", "/healthz", "/metrics", "/counts"].map((path) => [path, ["GET", "HEAD"]] as const);
+  for (const [path, allowed] of [...reading, ["/purge", ["POST"]] as const]) {
+    for (const method of ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]) {
+      if (allowed.some((each) => each === method)) continue;
       const { status, headers } = await own(method, path);
-      assertEquals([status, headers.get("allow")], [405, allowed], `${method} ${path}`);
+      assertEquals([status, headers.get("allow")], [405, allowed.join(", ")], `${method} ${path}`);
     }
   }
   for (const path of ["/healthz/", "/Metrics", "/purge/all", "/comments/count?url=/a/", "/constructor", "/__proto__"]) {
@@ -209,11 +292,34 @@ Deno.test("a wrong method is 405 with the right one, a wrong path 404", async ()
   assertEquals(areFresh(cache), true);
 });
 
+Deno.test("HEAD is answered as GET is, without the body", async () => {
+  const { admin, count, stacosys } = await startService();
+  await using owner = listen(admin);
+  const head = async (path: string) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: owner.port });
+    const request = `HEAD ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+    await connection.write(new TextEncoder().encode(request));
+    const [headers = "", body] = (await new Response(connection.readable).text()).split("\r\n\r\n");
+    return { status: Number(headers.split(" ")[1]), length: Number(/content-length: (\d+)/i.exec(headers)?.[1]), body };
+  };
+  stacosys.answer = { outcome: "status", reason: "status 404", status: 404 };
+  await count("/a/");
+  for (const path of ["/healthz", "/healthz?stacosys"]) {
+    const { status, text } = await received(await fetch(owner.url + path));
+    assertEquals(await head(path), { status, length: text.length, body: "" }, path);
+  }
+  for (const path of ["/", "/metrics", "/counts"]) {
+    const { status, body } = await head(path);
+    assertEquals([status, body], [200, ""], path);
+  }
+  assertEquals((await head("/purge")).status, 405);
+});
+
 Deno.test("readers get none of this on the public port", async () => {
   await using stacosys = await stand.startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url, AdminHostPort: `127.0.0.1:${freePort()}` });
   await ask(program, "/a/");
-  for (const path of ["/", "/healthz", "/metrics", "/purge", "/purge?url=/a/", "/status.html"]) {
+  for (const path of ["/", "/healthz", "/metrics", "/counts", "/purge", "/purge?url=/a/", "/status.html"]) {
     for (const method of ["GET", "POST"]) {
       const answer = await received(await fetch(program.url + path, { method }));
       assertEquals(brief(answer), "404 404 page not found", `${method} ${path}`);

@@ -202,12 +202,30 @@ Deno.test("deno task start has its demo Stacosys, also where the environment nam
   assertEquals(await text(url), '{"count":7}\n');
 });
 
-Deno.test("Ctrl-C ends deno task start without a complaint", async () => {
-  await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
-  await task.says("Ctrl-C");
-  const before = task.output();
-  await task.interrupt();
-  assertMatch(task.output().slice(before.length), /^(.*Watcher.*\n)?$/);
+for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGTERM", "SIGTERM"], ["SIGHUP"]] satisfies Deno.Signal[][]) {
+  Deno.test(`${signals.join(" and ")} ends deno task start without a complaint`, async () => {
+    await using task = await startTask({ HostPort: free(), Stacosys: `http://${free()}` });
+    await task.says("Ctrl-C");
+    const before = task.output();
+    await task.end(...signals);
+    assertMatch(task.output().slice(before.length), /^(.*Watcher.*\n)?$/);
+  });
+}
+
+Deno.test("a second deno task start says in a line that one is running, and how to end that, and ends", async () => {
+  const config = { HostPort: free(), Stacosys: `http://${free()}`, AdminHostPort: free() };
+  await using first = await startTask(config);
+  await first.says("Ctrl-C");
+  await using second = await startTask(config);
+  await second.ended;
+  const { pid } = JSON.parse(await text(`http://${config.AdminHostPort}/healthz`));
+  assertEquals(second.output().split("\n").filter((line) => !line.includes("Watcher")), [
+    `demo: one seems to be running at http://${config.HostPort}/; end it with "kill ${pid}", ` +
+    "or change the addresses in config.json",
+    "",
+  ]);
+  Deno.kill(pid, "SIGTERM");
+  await first.ended;
 });
 
 /** Runs the start task as deno.json has it, in a folder of its own with this configuration. */
@@ -230,12 +248,10 @@ async function startTask(config: Record<string, unknown>, env: Record<string, st
   const read = [child.stdout, child.stderr].map(async (stream) => {
     for await (const chunk of stream.pipeThrough(new TextDecoderStream())) output += chunk;
   });
-  async function interrupt(): Promise<void> {
-    child.kill("SIGINT");
-    await Promise.all([...read, child.status]);
-  }
   let ended = false;
-  child.status.then(() => ended = true);
+  const end = Promise.all([...read, child.status]).then(() => {
+    ended = true;
+  });
 
   return {
     folder,
@@ -244,9 +260,13 @@ async function startTask(config: Record<string, unknown>, env: Record<string, st
       await until(() => ended || output.includes(expected), `it says ${expected}`);
       assertStringIncludes(output, expected);
     },
-    interrupt,
+    ended: end,
+    async end(...signals: Deno.Signal[]): Promise<void> {
+      for (const signal of signals) child.kill(signal);
+      await end;
+    },
     async [Symbol.asyncDispose]() {
-      if (!ended) await interrupt();
+      if (!ended) await this.end("SIGINT");
       await Deno.remove(folder, { recursive: true });
     },
   };

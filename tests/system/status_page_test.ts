@@ -1,15 +1,16 @@
 /**
- * The owner's status page: what it says, and how a browser shows it.
+ * The owner's status page: what it says, also where there is no JavaScript. How a browser shows it is in
+ * status_page_browser_test.ts.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BAD, GOOD, type Service, startService } from "../service.ts";
-import { inBrowser, type Page } from "./chromium.ts";
-import { freePort, startProgram } from "./program.ts";
+import type { Bad } from "../../upstream/stacosys.ts";
 
-// What it says, also where there is no JavaScript.
+const TIMEOUT: Bad = { outcome: "timeout", reason: "no answer within 10 s" };
+const REFUSED: Bad = { outcome: "network", reason: "Connection refused (os error 111)" };
 
 Deno.test("the page may load nothing, ask nobody but its listener, run no script but its own, and stand in no other", async () => {
   const { own } = await startService();
@@ -36,7 +37,7 @@ Deno.test("cold, it says that nobody has asked, and which process on which machi
   assertMatch(text, new RegExp(`version \\S+, process ${Deno.pid}, running for 0 s`));
 });
 
-Deno.test("in an outage it says that Stacosys is down, since when, why, and what readers get of it", async () => {
+Deno.test("in an outage it says what Stacosys does instead, since when, and what readers get of it", async () => {
   const service = await startService();
   for (let i = 0; i < 12; i++) await service.count("/a/");
   service.pass(60);
@@ -48,9 +49,9 @@ Deno.test("in an outage it says that Stacosys is down, since when, why, and what
   const text = await said(service);
   for (
     const part of [
-      "▲ down for 5 s",
-      "last good answer 1 min 5 s ago",
-      "last error: status 500 for /comments/count?token=T&url=/b/, 0 s ago",
+      "▲ answers 500 for 5 s, since 00:01:00 UTC",
+      "last good answer 1 min 5 s ago, 00:00:00 UTC",
+      "last error: status 500 for /comments/count?token=…&url=/b/, 0 s ago, 00:01:05 UTC",
       "▲ some got no count",
       "20 counts in 5 minutes: 30% old, 10% missing",
       "since Stacosys’ last good answer: 6 old, 2 missing",
@@ -60,14 +61,14 @@ Deno.test("in an outage it says that Stacosys is down, since when, why, and what
   ) assertStringIncludes(text, part);
 });
 
-Deno.test("after an outage it says so, and what readers got of it within five minutes", async () => {
+Deno.test("after an outage it is green, and says for five minutes until when readers got what of it", async () => {
   const service = await startService();
-  await service.count("/a/");
-  service.stacosys.answer = { outcome: "network", reason: "Connection refused (os error 111)" };
+  for (const article of ["/a/", "/b/"]) await service.count(article);
+  service.stacosys.answer = BAD;
   service.pass(60);
   await service.count("/a/");
   service.pass(2);
-  await service.count("/a/");
+  await service.count("/b/");
   service.stacosys.answer = GOOD;
   service.pass(2);
   await service.count("/a/");
@@ -75,17 +76,19 @@ Deno.test("after an outage it says so, and what readers got of it within five mi
   const text = await said(service);
   for (
     const part of [
-      "● up for 30 s",
-      "last error: Connection refused",
-      "32 s ago",
-      "▲ some got an old count",
-      "4 counts in 5 minutes: 50% old",
+      "● up for 30 s, since 00:01:04 UTC",
+      "last error: status 500",
+      "32 s ago, 00:01:02 UTC",
+      "● all get their count some got an old count until 32 s ago, 00:01:02 UTC",
+      "5 counts in 5 minutes: 40% old",
     ]
   ) {
     assertStringIncludes(text, part);
   }
+  assertEquals(await titleOf(service), "● Readers: some got an old count until 32 s ago, 00:01:02 UTC");
   service.pass(300);
   assertStringIncludes(await said(service), "○ nobody asked");
+  assertEquals(await titleOf(service), "○ Stacosys: was up");
 });
 
 Deno.test("what no request has tested for a minute is said with its age", async () => {
@@ -94,13 +97,122 @@ Deno.test("what no request has tested for a minute is said with its age", async 
   service.pass(59);
   assertStringIncludes(await said(service), "● up for 59 s");
   service.pass(121);
-  assertStringIncludes(await said(service), "○ was up when last asked, 3 min 0 s ago");
+  assertStringIncludes(await said(service), "○ was up when last asked, 3 min 0 s ago, 00:00:00 UTC");
   service.stacosys.answer = BAD;
   await service.count("/b/");
   service.pass(2);
   await service.count("/c/");
   service.pass(3_600);
-  assertStringIncludes(await said(service), "▲ was down when last asked, 1 h 0 min ago");
+  assertStringIncludes(await said(service), "▲ answers 500 when last asked, 1 h 0 min ago, 00:03:02 UTC");
+});
+
+for (
+  const [answer, headline, hint = ""] of [
+    [REFUSED, "refuses connections"],
+    [{ outcome: "network", reason: "dns error: failed to lookup address" }, "cannot be found", "look at Stacosys in"],
+    [{ outcome: "network", reason: "invalid peer certificate: Expired" }, "shows no good certificate"],
+    [{ outcome: "network", reason: "Connection reset by peer (os error 104)" }, "the connection fails"],
+    [TIMEOUT, "does not answer"],
+    [{ outcome: "status", reason: "status 503", status: 503 }, "answers 503"],
+    [{ outcome: "status", reason: "status 404", status: 404 }, "answers 404", "look at Stacosys and Paths in"],
+    [{ outcome: "body", reason: "a body without a count" }, "answers without a count", "look at Stacosys and Paths in"],
+    [
+      { outcome: "redirect", reason: "a redirect to b", status: 302 },
+      "redirects elsewhere",
+      "look at Stacosys and Paths",
+    ],
+    [{ outcome: "redirect", reason: "10 redirects" }, "redirects without end", "look at Stacosys and Paths in"],
+  ] satisfies [Bad, string, string?][]
+) {
+  Deno.test(`of a Stacosys that fails with ${answer.reason} it says that it ${headline}`, async () => {
+    for (const wasGood of [true, false]) {
+      const service = await startService();
+      if (wasGood) await service.count("/a/");
+      service.pass(61);
+      service.stacosys.answer = answer;
+      for (const article of ["/b/", "/c/"]) {
+        await service.count(article);
+        service.pass(2);
+      }
+      const text = await said(service);
+      assertStringIncludes(text, `▲ ${headline}`);
+      assertStringIncludes(text, hint);
+      assertEquals(text.includes("in the configuration"), hint !== "");
+      assertEquals(await titleOf(service), `▲ Stacosys: ${headline}`);
+      assert(!text.includes("down"));
+    }
+  });
+}
+
+for (const answer of [BAD, TIMEOUT]) {
+  Deno.test(`among ten articles one with ${answer.reason} is a detail, and no headline changes with an answer`, async () => {
+    const service = await startService();
+    const headlines = new Set<string>();
+    for (let second = 0; second < 200; second++) {
+      service.stacosys.answer = GOOD;
+      if (second % 10 === 0) await service.count(`/${second % 90}/`);
+      service.stacosys.answer = answer;
+      await service.count("/bad/");
+      service.pass(1);
+      if (second < 20) continue;
+      const { text } = await service.own("GET", "/");
+      headlines.add(
+        [...text.matchAll(/role="status" data-live><b[^>]*>([^<]*)/g)].map(([, headline]) => headline).join(),
+      );
+      assertStringIncludes(await said(service), "but not for 1 of the urls");
+    }
+    assertEquals([...headlines], ["● up,▲ some got no count,● well"]);
+    service.stacosys.answer = GOOD;
+    await service.count("/bad/");
+    service.pass(10);
+    assertEquals(await titleOf(service), "● Readers: some got no count until 11 s ago, 00:03:19 UTC");
+  });
+}
+
+Deno.test("of two failures that take turns it says one, and another once that one is over", async () => {
+  const service = await startService();
+  await service.count("/a/");
+  const titles = new Set<string>();
+  for (let i = 0; i < 20; i++) {
+    service.stacosys.answer = i % 2 === 0 ? BAD : TIMEOUT;
+    await service.count(`/${i}/`);
+    service.pass(2);
+    if (i > 0) titles.add(await titleOf(service));
+  }
+  assertEquals([...titles], ["▲ Stacosys: answers 500"]);
+  for (let i = 20; i < 26; i++) {
+    await service.count(`/${i}/`);
+    service.pass(2);
+  }
+  assertEquals(await titleOf(service), "▲ Stacosys: does not answer");
+});
+
+Deno.test("if each count is 0 it says so, and what that usually is", async () => {
+  const service = await startService();
+  service.stacosys.answer = { outcome: "ok", body: '{"count":0}\n' };
+  for (const article of ["/a/", "/b/"]) await service.count(article);
+  assertStringIncludes(await said(service), "○ each count is 0 usually the token or the urls of the blog are not");
+  service.stacosys.answer = GOOD;
+  await service.count("/c/");
+  assertStringIncludes(await said(service), "● well");
+});
+
+Deno.test("it says how long a certificate of its own lasts, that it should have been renewed, and that it has ended", async () => {
+  const beginsAt = Date.UTC(2026, 0, 1);
+  const service = await startService({ certificate: { life: { beginsAt, endsAt: beginsAt + 6 * 86_400_000 } } });
+  assertStringIncludes(await said(service), "Certificate ● good ends in 6 d 0 h, 2026-01-07 00:00:00 UTC");
+  service.clock.now += 4 * 86_400_000;
+  assertStringIncludes(
+    await said(service),
+    "▲ should have been renewed ends in 2 d 0 h, 2026-01-07 00:00:00 UTC renew it",
+  );
+  assertEquals(await titleOf(service), "▲ Certificate: should have been renewed");
+  service.clock.now += 2 * 86_400_000 + 60_000;
+  assertStringIncludes(
+    await said(service),
+    "▲ has ended, browsers refuse it ended 1 min 0 s ago, 00:00:00 UTC renew it",
+  );
+  assert(!(await said(await startService())).includes("Certificate"));
 });
 
 Deno.test("a hang is said while it lasts", async () => {
@@ -154,95 +266,6 @@ Deno.test("what others have written is text", async () => {
   assertEquals(text.match(/<script/g)?.length, 1);
 });
 
-// How a browser shows it.
-
-inBrowser("the page shows what a load really sent, in an outage and after, and renews it by itself", async (open) => {
-  await using owner = await listen();
-  const { service } = owner;
-  const page = await open();
-  await page.load(owner.url);
-  await page.until(says("not asked yet"));
-
-  for (let i = 0; i < 10; i++) await service.count(i < 2 ? `/${i}/` : "/0/");
-  await service.read("/nothing");
-  await page.until(says("● up", "all got their count"));
-  assertEquals(await figures(page), { "Counts a minute": "60", "Hit ratio": "80%", "Old or missing counts": "0%" });
-
-  service.pass(100);
-  service.stacosys.answer = { outcome: "network", reason: "connection <b>refused</b>" };
-  for (let i = 0; i < 9; i++) await service.count("/0/");
-  service.pass(2);
-  await service.count("/new/");
-  await page.until(says("▲ down", "connection <b>refused</b>", "some got no count", "20 counts in 5 minutes"));
-  assertEquals(await figures(page), { "Counts a minute": "12", "Hit ratio": "40%", "Old or missing counts": "50%" });
-  assertMatch(String(await page.evaluate("document.title")), /^▲ Stacosys: down/);
-
-  service.stacosys.answer = GOOD;
-  service.pass(2);
-  await service.count("/0/");
-  await page.until(says("● up", "21 counts in 5 minutes"));
-  const loaded = await page.evaluate(`[...new Set(performance.getEntriesByType("resource").map(({ name }) => name))]`);
-  assertEquals(loaded, [owner.url]);
-});
-
-inBrowser("one article or all can be purged by keyboard alone", async (open) => {
-  await using owner = await listen();
-  const { service } = owner;
-  for (const article of ["/a/", "/b/", "/c/"]) await service.count(article);
-  const page = await open();
-  await page.load(owner.url);
-  await tabTo(page, "INPUT");
-  await page.evaluate(`document.activeElement.value = "/a/"`);
-  await page.press("Enter");
-  await page.until(says("counts purged: 1"));
-  await tabTo(page, "BUTTON");
-  await page.press("Tab");
-  assertEquals(await page.evaluate("document.activeElement.textContent"), "Purge all");
-  await page.press("Enter");
-  await page.until(says("counts purged: 3"));
-  assertEquals([...service.cache.entries()].map(([, { purged }]) => purged), [true, true, true]);
-});
-
-inBrowser("the page says since when the service does not answer, and goes on when it is back", async (open) => {
-  const page = await open();
-  const AdminHostPort = `127.0.0.1:${freePort()}`;
-  const config = { Stacosys: "http://127.0.0.1:9", AdminHostPort };
-  const alert = `document.querySelector("[role=alert]").textContent`;
-  {
-    await using _ = await startProgram(config);
-    await page.load(`http://${AdminHostPort}/`);
-    await page.until(says("not asked yet"));
-    assertEquals(await page.evaluate(alert), "");
-  }
-  await page.until(says("has not answered since"));
-  assertMatch(String(await page.evaluate("document.title")), /not answering/);
-  assertMatch(String(await page.evaluate(alert)), /^▲ httpfastcache has not answered since \d\d:\d\d:\d\d\./);
-  await using _ = await startProgram(config);
-  await page.until(`${alert} === ""`);
-});
-
-inBrowser("the page fits a phone, has four cards in two rows on a tablet, and is light or dark", async (open) => {
-  await using owner = await listen();
-  const backgrounds = [];
-  for (const [width, dark, columns] of [[320, false, 1], [768, true, 2], [1280, false, 4]] as const) {
-    const page = await open({ width, dark });
-    await page.load(owner.url);
-    assert(Number(await page.evaluate("document.documentElement.scrollWidth")) <= width);
-    const lefts = `new Set([...document.querySelectorAll(".cards > div")].map((card) => card.offsetLeft)).size`;
-    assertEquals(await page.evaluate(lefts), columns);
-    backgrounds.push(await page.evaluate("getComputedStyle(document.documentElement).backgroundColor"));
-  }
-  assertEquals(backgrounds, ["rgb(250, 248, 243)", "rgb(23, 24, 23)", "rgb(250, 248, 243)"]);
-});
-
-/** A service, and its owner's listener on a port that the system chose. */
-async function listen() {
-  const service = await startService();
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, service.admin);
-  const url = `http://127.0.0.1:${server.addr.port}/`;
-  return { service, url, [Symbol.asyncDispose]: () => server.shutdown() };
-}
-
 /** The text of the page as the server sends it. */
 async function said({ own }: Service): Promise<string> {
   const { text } = await own("GET", "/");
@@ -253,19 +276,7 @@ async function said({ own }: Service): Promise<string> {
     .replace(/\s+/g, " ");
 }
 
-/** Whether the page says all of this. */
-function says(...texts: string[]): string {
-  return `${JSON.stringify(texts)}.every((text) => document.body.innerText.includes(text))`;
-}
-
-/** The large figures that do not depend on how fast Stacosys is. */
-async function figures(page: Page): Promise<unknown> {
-  return await page.evaluate(`Object.fromEntries([...document.querySelectorAll(".cards > div")].slice(0, 3)
-    .map((card) => [card.querySelector("h3").textContent, card.querySelector("p span").textContent]))`);
-}
-
-async function tabTo(page: Page, tagName: string): Promise<void> {
-  for (let i = 0; i < 10 && await page.evaluate("document.activeElement.tagName") !== tagName; i++) {
-    await page.press("Tab");
-  }
+/** The title of the page, without the name of the machine. */
+async function titleOf({ own }: Service): Promise<string> {
+  return /<title>(.*) - /.exec((await own("GET", "/")).text)?.[1] ?? "";
 }

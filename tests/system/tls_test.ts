@@ -6,6 +6,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Folder, makeFolder } from "../folder.ts";
+import type { Log } from "../../service/log.ts";
+import { watchCertificate } from "../../service/tls.ts";
 import { type Need, testWith } from "./needs.ts";
 import { type Ended, freePort, runProgram, startProgram } from "./program.ts";
 import { ask, brief, received } from "./reader.ts";
@@ -68,6 +70,21 @@ withOpenssl("a key in the older form of its kind is as good", async (folder) => 
   }
 });
 
+withOpenssl("certificate and key may be in one file, in either order", async (folder) => {
+  await using stacosys = await stand.startStandIn();
+  for (const [form, options] of [["pkcs8", KEYS["ECDSA (P-256)"]], ["rsa", KEYS["RSA (2048)"]]] as const) {
+    const { cert, key } = await makeCertificate(folder, { name: form, options });
+    const pems = [await Deno.readTextFile(cert), await Deno.readTextFile(key)];
+    for (const both of [pems, pems.toReversed()]) {
+      const file = `${folder.path}/both.pem`;
+      await Deno.writeTextFile(file, both.join("\n"));
+      await using program = await startProgram({ Stacosys: stacosys.url, TlsCertFile: file, TlsKeyFile: file });
+      using client = await trusting(cert);
+      assertEquals(brief(await count(program.url, client)), '200 {"count":7}');
+    }
+  }
+});
+
 withOpenssl("who does not speak TLS is not answered, and the others are", async (folder) => {
   await using stacosys = await stand.startStandIn();
   const { cert, key } = await makeCertificate(folder);
@@ -100,10 +117,10 @@ withOpenssl("HTTP/2 is spoken with those who can, HTTP/1.1 with the others", asy
 
 // Certificates end.
 
-withOpenssl("a certificate that ends within two weeks is a warning, and served", async (folder) => {
+withOpenssl("a certificate in the last third of its life is a warning, and served", async (folder) => {
   await using stacosys = await stand.startStandIn();
-  const to = inDays(13);
-  const { cert, key } = await makeCertificate(folder, { to });
+  const to = inDays(29);
+  const { cert, key } = await makeCertificate(folder, { from: inDays(-61), to });
   await using program = await startProgram({ Stacosys: stacosys.url, TlsCertFile: cert, TlsKeyFile: key });
   await until(() => program.stderr().endsWith("\n"), "there is a warning");
   const file = `${program.folder}/config.json`;
@@ -115,10 +132,43 @@ withOpenssl("a certificate that ends within two weeks is a warning, and served",
   assertMatch(stderr, /^warning: .+: TlsCertFile: .+; renew it\n$/);
 });
 
-withOpenssl("a certificate that lasts longer is no matter for a word", async (folder) => {
-  const { cert, key } = await makeCertificate(folder, { to: inDays(15) });
-  const { code, stderr } = await check(folder, { TlsCertFile: cert, TlsKeyFile: key });
-  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+withOpenssl("a certificate before that is no matter for a word, also if it lives for six days", async (folder) => {
+  for (const [name, from, to] of [["long", inDays(-59), inDays(31)], ["short", inDays(-1), inDays(5)]] as const) {
+    const { cert, key } = await makeCertificate(folder, { name, from, to });
+    const { code, stderr } = await check(folder, { TlsCertFile: cert, TlsKeyFile: key });
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  }
+});
+
+Deno.test("once a day the log has a line of a certificate that is due, and of one that has ended", () => {
+  const life = { beginsAt: Date.UTC(2026, 0, 1), endsAt: Date.UTC(2026, 0, 7) };
+  const lines: string[] = [];
+  const log: Log = (level, text) => lines.push(`${level} ${text}`);
+  let now = life.beginsAt + DAY_MS / 2;
+  watchCertificate({ life }, log, () => now, (look, everyMs) => {
+    for (let day = 1; day <= 7; day++) {
+      now += everyMs;
+      look();
+    }
+  });
+  const advice = "renew it, or restart if that is done";
+  const due = `warning the certificate in use expires 2026-01-07T00:00:00.000Z; ${advice}`;
+  const ended = `error the certificate in use expired 2026-01-07T00:00:00.000Z, and browsers refuse it; ${advice}`;
+  assertEquals(lines, [due, due, ended, ended]);
+});
+
+withOpenssl("its owner is told how long the certificate lasts yet", async (folder) => {
+  const to = inDays(10);
+  const { cert, key } = await makeCertificate(folder, { from: inDays(-80), to });
+  const AdminHostPort = `127.0.0.1:${freePort()}`;
+  const config = { Stacosys: "http://127.0.0.1:9", TlsCertFile: cert, TlsKeyFile: key, AdminHostPort };
+  await using _ = await startProgram(config);
+  const own = async (path: string) => (await received(await fetch(`http://${AdminHostPort}${path}`))).text;
+  const { certificate, certificateEndsSeconds } = JSON.parse(await own("/healthz"));
+  assertEquals([certificate, Math.ceil(certificateEndsSeconds / 86_400)], ["due", 10]);
+  const end = `httpfastcache_certificate_end_time_seconds ${to.getTime() / 1000}\n`;
+  assertStringIncludes(await own("/metrics"), end);
+  assertStringIncludes(await own("/"), "should have been renewed");
 });
 
 // Of no use.
