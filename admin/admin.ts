@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { isLoopback } from "../service/checks.ts";
 import type { Counters } from "../upstream/counters.ts";
 import { healthOf, type Sources } from "./health.ts";
@@ -41,12 +40,12 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
   };
 
   return function handle(request: Request): Response {
-    if (!isOwner(request)) return refuse(STATUS_CODE.Forbidden, "403 forbidden");
+    if (!isOwner(request)) return refuse(403, "403 forbidden");
     const url = new URL(request.url);
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
-    if (route === undefined) return refuse(STATUS_CODE.NotFound, "404 page not found");
+    if (route === undefined) return refuse(404, "404 page not found");
     if (route.method !== request.method) {
-      return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", { allow: route.method });
+      return refuse(405, "405 method not allowed", { allow: route.method });
     }
     return route.answer(url, request);
   };
@@ -74,12 +73,12 @@ function isOwner({ headers }: Request): boolean {
 function purge({ searchParams }: URL, { headers }: Request, counters: Pick<Counters, "purge">): Response {
   // A slip in the name, or a url where a form has it, must not purge everything.
   if (headers.has("transfer-encoding") || Number(headers.get("content-length")) > 0) {
-    return refuse(STATUS_CODE.BadRequest, "400 expected url in the query, got a body");
+    return refuse(400, "400 expected url in the query, got a body");
   }
   const unknown = [...searchParams.keys()].find((name) => name !== "url");
-  if (unknown !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${unknown}`);
+  if (unknown !== undefined) return refuse(400, `400 expected url, got ${unknown}`);
   const urls = searchParams.getAll("url");
-  if (urls.length > 1) return refuse(STATUS_CODE.BadRequest, `400 expected one url, got ${urls.length}`);
+  if (urls.length > 1) return refuse(400, `400 expected one url, got ${urls.length}`);
   return json({ purged: counters.purge(urls[0]) });
 }
 
@@ -91,7 +90,7 @@ function refuse(status: number, text: string, headers: Headers = {}): Response {
   return reply(`${text}\n`, "text/plain", headers, status);
 }
 
-function reply(body: string, type: string, headers: Headers = {}, status: number = STATUS_CODE.OK): Response {
+function reply(body: string, type: string, headers: Headers = {}, status = 200): Response {
   return new Response(body, {
     status,
     headers: {

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import type { Log } from "../service/log.ts";
 import type { Answer, Bad } from "./stacosys.ts";
 
@@ -116,7 +115,7 @@ export class Outage {
     const reason = shorten(answer.reason);
     this.#lastFailure = { target, reason, at: now };
     if (isRefusal(answer)) {
-      this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
+      this.#tellOnce(target, reason, answer.status === 404);
       // One refused url alone is no outage, and neither is a Stacosys with other paths.
       if (this.#lastGoodAt === undefined || this.#failing?.target === target) return;
     }

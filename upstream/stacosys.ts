@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { countOf } from "./count.ts";
 import { Semaphore } from "./semaphore.ts";
 
@@ -108,7 +107,7 @@ async function exchange(client: Deno.HttpClient, url: string, target: string, si
       headers: { accept: "application/json", "user-agent": "httpfastcache" },
     });
     const { status } = response;
-    if (status === STATUS_CODE.OK) return await readBody(response);
+    if (status === 200) return await readBody(response);
     await response.body?.cancel();
     const to = response.headers.get("location");
     if (status < 300 || status > 399 || to === null) {
