@@ -35,7 +35,7 @@ export type Ask = (target: string) => Promise<Answer>;
 export interface StacosysOptions {
   /** Its URL, without a slash at the end. */
   readonly url: string;
-  /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
+  /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds: 2^31 - 1 at most. */
   readonly timeoutMs: number;
 }
 
@@ -50,9 +50,6 @@ const MAX_AT_ONCE = 64;
 
 /** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
-
-/** The longest delay that `setTimeout` can take; a longer one fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Hosts that are never asked through a proxy, as with Go. */
 const LOOPBACK = "localhost,127.0.0.0/8,::1";
@@ -76,7 +73,7 @@ export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
 
   return async function ask(target) {
     const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    const timer = setTimeout(() => limit.abort(), timeoutMs);
     try {
       if (!await semaphore.acquire(limit.signal)) {
         return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
