@@ -5,9 +5,11 @@
  */
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
+import { siteAt, withoutOwnCache } from "../../bench/site.ts";
 import { type Folder, makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
+import { startCrowd } from "./crowd.ts";
 import { deployed, end, PATH, replaced, run, test } from "./deploy.ts";
 import { freePort, type Program, startProgram } from "./program.ts";
 import { type Answer, brief, received } from "./reader.ts";
@@ -158,7 +160,7 @@ forSite("a restart of the cache under load is not noticed by readers, if Stacosy
   const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
   await using leaving = await startProgram(config);
   await using site = await startSite([leaving], stacosys, (text) => withBackup(withoutOwnCache(text)));
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   leaving.process.kill("SIGTERM");
   await leaving.process.status;
@@ -173,7 +175,7 @@ forSite("the cache is replaced under load, and readers do not notice, if it has 
   const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}`, ReusePort: true };
   await using leaving = await startProgram(config);
   await using site = await startSite([leaving], stacosys, withoutOwnCache);
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   await using _ = await startProgram(config);
   leaving.process.kill("SIGTERM");
@@ -195,7 +197,7 @@ forSite("two instances fetch each URL once in all, and the death of one is not n
   assertEquals(shares.reduce((sum, share) => sum + share), 2 * ARTICLES.length);
   for (const share of shares) assertLess(ARTICLES.length / 4, share);
 
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   await kill(one);
   await crowd.answers(500);
@@ -210,10 +212,6 @@ type Edit = (site: string) => string;
 
 function asItIs(site: string): string {
   return site;
-}
-
-function withoutOwnCache(site: string): string {
-  return replaced(site, "proxy_cache comments;", "proxy_cache off;");
 }
 
 function withBackup(site: string): string {
@@ -289,21 +287,11 @@ async function writeSite({ path }: Folder, caches: readonly string[], stacosys: 
   );
   assert(success, output);
 
-  let site = edit(SITE);
-  for (
-    const [what, by] of [
-      ["/etc/letsencrypt/live/comments.example.org", path],
-      ["comments.example.org", "127.0.0.1"],
-      ["listen 80;", `listen 127.0.0.1:${plainPort};`],
-      ["listen [::]:80;", ""],
-      ["listen 443 ", `listen 127.0.0.1:${port} `],
-      ["listen [::]:443 ssl http2;", ""],
-      ["/var/cache/nginx-comments", `${path}/cache`],
-      ["127.0.0.1:8100", stacosys],
-    ] as const
-  ) site = replaced(site, what, by);
-  site = site.replaceAll("127.0.0.1:8101", first)
-    .replace("192.0.2.11:8101", first).replace("192.0.2.12:8101", second);
+  const home = { certificate: path, ownCache: `${path}/cache`, port, plainPort };
+  const site = replaced(siteAt(edit(SITE), home), "127.0.0.1:8100", stacosys)
+    .replaceAll("127.0.0.1:8101", first)
+    .replace("192.0.2.11:8101", first)
+    .replace("192.0.2.12:8101", second);
 
   const file = `${path}/nginx.conf`;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -355,35 +343,6 @@ function startRelay(to: Program): Relay {
       listener.close();
       await accepting;
       await Promise.all(pipes);
-    },
-  };
-}
-
-/** Readers who come one after the other, all over the blog. */
-interface Crowd {
-  /** Resolves when so many more have been answered; rejects if one was not. */
-  answers(more: number): Promise<void>;
-  leave(): Promise<void>;
-}
-
-function startCrowd(site: Site): Crowd {
-  let total = 0;
-  let leaving = false;
-  async function come(): Promise<void> {
-    while (!leaving) {
-      assertEquals(brief(await site.count(ARTICLES[total % ARTICLES.length] ?? "")), '200 {"count":7}');
-      total++;
-    }
-  }
-  const all = Promise.all(Array.from({ length: 8 }, come));
-  return {
-    answers(more) {
-      const enough = total + more;
-      return Promise.race([all.then(() => {}), until(() => total >= enough, "readers are answered", LIMIT_MS)]);
-    },
-    async leave() {
-      leaving = true;
-      await all;
     },
   };
 }
