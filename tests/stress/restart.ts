@@ -4,8 +4,7 @@
  * @module
  */
 
-import { makeFolder } from "../folder.ts";
-import { executable } from "../system/executable.ts";
+import { executableCommand } from "../system/executable.ts";
 import { memoryOf } from "../system/memory.ts";
 import { freePort, startProgram } from "../system/program.ts";
 import { ask } from "../system/reader.ts";
@@ -17,8 +16,7 @@ export async function restart(): Promise<Figure[]> {
   const unit = await Deno.readTextFile(`${import.meta.dirname}/../../deploy/httpfastcache.service`);
   const pauseMs = Number(/^RestartSec=(\d+)ms$/m.exec(unit)?.[1]);
   await using stacosys = await startStandIn();
-  await using folder = await makeFolder();
-  const command = ["env", `CACHE_DIRECTORY=${folder.path}`, await executable()];
+  const command = await executableCommand();
   const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
 
   let memory = 0;

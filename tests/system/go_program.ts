@@ -10,7 +10,7 @@ import { freePort } from "./program.ts";
 import { until } from "../until.ts";
 
 /** What it is built with. */
-export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache"];
+export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache", "run files"];
 
 /** Builds it, and starts it with a configuration; its folder is not needed once it listens. */
 export async function startGo(
