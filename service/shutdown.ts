@@ -10,8 +10,9 @@
 
 import type { Listener } from "./listen.ts";
 
-/** Without a new request for this long the queue is empty: readers on this machine are quicker. */
-const QUIET_MS = 20;
+/** Without a new request in so many looks, 5 ms apart, the queue is empty: readers on this machine are quicker. */
+const QUIET_LOOKS = 4;
+const QUIET_PAUSE_MS = 5;
 
 /** Under a load without a quiet moment, the listener closes after this time. */
 const LONGEST_HOLD_MS = 500;
@@ -19,8 +20,9 @@ const LONGEST_HOLD_MS = 500;
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
-/** Longer than an answer takes from the handler to the system, which sends it also when the process has ended. */
-const WRITE_MS = 100;
+/** So many looks, 10 ms apart, are longer than an answer takes from the handler to the system, which then sends it alone. */
+const WRITE_LOOKS = 10;
+const WRITE_PAUSE_MS = 10;
 
 /** Follows the requests that are under way, so that the process can end when the last of them is answered. */
 export class Shutdown {
@@ -28,7 +30,7 @@ export class Shutdown {
   readonly #underWay = new Set<Request>();
   /** Requests wait for it, once the process is told to end. */
   #held: PromiseWithResolvers<void> | undefined;
-  #lastCame = 0;
+  #cameHeld = 0;
 
   constructor(handler: Deno.ServeHandler) {
     this.#handler = handler;
@@ -64,7 +66,7 @@ export class Shutdown {
   }
 
   async #hold(released: Promise<void>, request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
-    this.#lastCame = performance.now();
+    this.#cameHeld++;
     this.#follow(request, info);
     await released;
     return asLast(await this.#handler(request, info));
@@ -78,19 +80,22 @@ export class Shutdown {
     request.signal.addEventListener("abort", done);
   }
 
+  // Both count looks, not time: a busy machine may hold up the process between two of them.
+
   async #quiet(): Promise<void> {
-    const start = this.#lastCame = performance.now();
-    for (let now = start; now - this.#lastCame < QUIET_MS && now - start < LONGEST_HOLD_MS; now = performance.now()) {
-      await pause(QUIET_MS / 4);
+    const start = performance.now();
+    for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() - start < LONGEST_HOLD_MS;) {
+      const before = this.#cameHeld;
+      await pause(QUIET_PAUSE_MS);
+      quiet = this.#cameHeld === before ? quiet + 1 : 0;
     }
   }
 
   async #answered(): Promise<void> {
     const start = performance.now();
-    let answeredAt = start;
-    for (let now = start; now - answeredAt < WRITE_MS && now - start < DRAIN_MS; now = performance.now()) {
-      if (this.#underWay.size > 0) answeredAt = now;
-      await pause(WRITE_MS / 10);
+    for (let answered = 0; answered < WRITE_LOOKS && performance.now() - start < DRAIN_MS;) {
+      await pause(WRITE_PAUSE_MS);
+      answered = this.#underWay.size === 0 ? answered + 1 : 0;
     }
   }
 }

@@ -32,6 +32,21 @@ Deno.test("a request that is under way is answered before the end", async () => 
   assertEquals(shutdown.waiting, 0);
 });
 
+Deno.test("a request that is under way is answered before the end, also if the machine held up the process meanwhile", async () => {
+  const { shutdown, listener, url, answer } = serve();
+  const late = fetch(url);
+  await until(() => shutdown.waiting === 1, "the request is under way");
+  const end = shutdown.end([listener], false);
+  for (let times = 0; times < 3; times++) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  assertEquals(await ended(end), false);
+  answer();
+  assertEquals(await (await late).text(), "late");
+  await end;
+});
+
 Deno.test("who is connected and asks for nothing is not waited for", async () => {
   const { shutdown, listener, url, answer } = serve();
   answer();
