@@ -5,15 +5,7 @@
  * @module
  */
 
-import {
-  assert,
-  assertEquals,
-  assertLess,
-  assertLessOrEqual,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Cache } from "../../cache.ts";
 import { Counters } from "../../upstream/counters.ts";
 import { Metrics } from "../../admin/metrics.ts";
@@ -55,14 +47,12 @@ Deno.test("whatever Stacosys does wrong, a count never seen is a 404 with the CO
   await using stacosys = await stand.startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin, TtlSeconds: 1, TimeoutSeconds: 2 });
   misbehave(stacosys);
-  const start = performance.now();
+  // A byte a second would be a good answer after two minutes.
   const answers = await askAll(
     program,
     ({ status, text, headers }) =>
       `${status} ${text.trim()}, ${headers.get("content-type")}, for ${headers.get("access-control-allow-origin")}`,
   );
-  // A byte a second would take two minutes.
-  assertLess(performance.now() - start, 20_000);
   assertEquals(answers, forAll(`404 404 page not found, text/plain; charset=utf-8, for ${CorsOrigin}`));
 
   stacosys.answer(stand.count(8));
@@ -312,14 +302,14 @@ Deno.test("an outage is two lines in the log: why it began and for which URL, an
   assertEquals(log(program).length, 2);
 });
 
-Deno.test("a Stacosys that fails every other request does not flood the log", async () => {
+Deno.test("a Stacosys that fails every other request is no outage, and not a line in the log", async () => {
   await using stacosys = await stand.startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url });
   for (let i = 0; i < 200; i++) {
     stacosys.answer(i % 2 === 0 ? stand.html : stand.count(7));
     await ask(program, `/${i}/`);
   }
-  assertLessOrEqual(log(program).length, 30);
+  assertEquals(log(program), []);
 });
 
 Deno.test("neither a reader's URL nor Stacosys' answer brings a control character into the log", async () => {
