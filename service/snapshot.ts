@@ -75,14 +75,21 @@ function temporary(file: string): string {
 async function write(cache: Cache<string>, { file, stacosys }: SnapshotOptions): Promise<void> {
   const to = temporary(file);
   try {
-    await Deno.writeTextFile(to, ReadableStream.from(portions(cache, stacosys)), { mode: 0o600 });
-    using written = await Deno.open(to, { write: true });
+    // Not by Deno.writeTextFile, which does not tell when the disk is full.
+    using written = await Deno.open(to, { write: true, create: true, truncate: true, mode: 0o600 });
+    const encoder = new TextEncoder();
+    for await (const portion of portions(cache, stacosys)) await writeAll(written, encoder.encode(portion));
     await written.syncData();
     await Deno.rename(to, file);
   } catch (error) {
     await Deno.remove(to).catch(() => {});
     throw error;
   }
+}
+
+/** The system may take less than it is given. */
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
 }
 
 async function* portions(cache: Cache<string>, stacosys: string): AsyncGenerator<string> {

@@ -66,6 +66,25 @@ Deno.test("a folder that cannot be written to is told of at the start", async ()
   assertMatch(log[0] ?? "", /^cannot save .*nowhere\/snapshot: No such file or directory/);
 });
 
+Deno.test("what the disk does not confirm is told of, and the last snapshot stays", async () => {
+  await using folder = await makeFolder();
+  const cache = new Cache<string>({ ttlMs: 60_000, maxEntries: 10 });
+  const log: string[] = [];
+  const save = keep(cache, folder.path, log);
+  await save();
+  const saved = await Deno.readTextFile(`${folder.path}/snapshot`);
+  cache.set("/a", "7");
+  const { syncData } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.syncData = () => Promise.reject(new Error("the disk fails"));
+  try {
+    await save();
+  } finally {
+    Deno.FsFile.prototype.syncData = syncData;
+  }
+  assertEquals(log, [`cannot save ${folder.path}/snapshot: the disk fails`]);
+  assertEquals(await Deno.readTextFile(`${folder.path}/snapshot`), saved);
+});
+
 Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {
   await using folder = await makeFolder();
   let taken = 0;

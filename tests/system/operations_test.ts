@@ -15,7 +15,7 @@ import {
 } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import { startCrowd } from "./crowd.ts";
-import { freePort, type Program, runProgram, startProgram } from "./program.ts";
+import { freePort, FROM_SOURCE, type Program, runProgram, startProgram } from "./program.ts";
 import { type Answer, ask, brief, received } from "./reader.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
@@ -231,6 +231,30 @@ Deno.test("a snapshot that cannot be saved is told of at the start, and the serv
   await stop(program);
   const cannot = (level: string) => `\\S+ ${level} cannot save .*/none/snapshot: .*\n`;
   assertMatch(program.stderr(), new RegExp(`^${cannot("warning")}${cannot("error")}$`));
+});
+
+Deno.test("a snapshot for which there is no room is told of, and the last one stays", async () => {
+  await using stacosys = await stand.startStandIn();
+  await using folder = await makeFolder();
+  const SnapshotFile = `${folder.path}/snapshot`;
+  const config = { Stacosys: stacosys.url, SnapshotFile };
+  await fillAndStop(config);
+  const saved = await Deno.readTextFile(SnapshotFile);
+  {
+    // No file may be longer than 64 KiB here: the counts of six pages fit in, one of 40,000 bytes besides does not.
+    const command = ["sh", "-c", `trap "" XFSZ; ulimit -f 128; exec "$0" "$@"`, ...FROM_SOURCE];
+    await using program = await startProgram(config, command);
+    for (let page = 0; page < 6; page++) {
+      const urls = Array.from({ length: 100 }, (_, i) => `url=/${page}/${i}/`);
+      assertEquals((await received(await fetch(`${program.url}/comments/counts?${urls.join("&")}`))).status, 200);
+    }
+    stacosys.answer(stand.body('{"count":7}'.padStart(40_000)));
+    assertEquals((await ask(program, "/long/")).status, 200);
+    await stop(program);
+    assertMatch(program.stderr(), /^\S+ error cannot save .*\/snapshot: .*\n$/);
+  }
+  assertEquals(await Deno.readTextFile(SnapshotFile), saved);
+  assertEquals(await filesIn(folder.path), ["snapshot"]);
 });
 
 // Replaced while readers come.
