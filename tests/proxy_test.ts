@@ -198,6 +198,35 @@ Deno.test("more bodies than are kept ready, and longer ones, are all answered ri
   for (let pass = 0; pass < 2; pass++) assertEquals((await proxy.get("/comments/count?url=/long/")).text, long);
 });
 
+Deno.test("of the answers that are kept ready there are at most a thousand, however many counts readers ask for", () => {
+  let made = 0;
+  const { Response } = globalThis;
+  globalThis.Response = class extends Response {
+    constructor(...args: ConstructorParameters<typeof Response>) {
+      super(...args);
+      made++;
+    }
+  };
+  try {
+    const cache = new Cache<string>({ ttlMs: 300_000, maxEntries: 2_000 });
+    const handle = createProxy({
+      cache,
+      counters: { miss: () => ({ result: "error" }) },
+      requests: new Metrics().requests,
+      paths: ["/comments/count"],
+      script: () => new Response(),
+    });
+    const hit = (i: number) => handle(new Request(`http://h/comments/count?url=/${i}/`));
+    for (let i = 0; i <= 1_000; i++) cache.set(`/comments/count?url=/${i}/`, `{"count":${i}}`);
+    for (let pass = 0; pass < 2; pass++) for (let i = 0; i < 1_000; i++) hit(i);
+    assertEquals(made, 1_000);
+    for (const i of [1_000, 0]) hit(i);
+    assertEquals(made, 1_002);
+  } finally {
+    globalThis.Response = Response;
+  }
+});
+
 Deno.test("a page in one request: each count is the entry of its single request", async () => {
   await using proxy = await serve({ corsOrigin: "*" });
   await proxy.get(A);

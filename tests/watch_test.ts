@@ -3,10 +3,15 @@ import { Watch } from "../service/watch.ts";
 import { type Folder, makeFolder } from "./folder.ts";
 
 /** A watch of a file, which looks when a test says so. */
-async function watch(folder: Folder, file = "db.sqlite") {
+async function watch(folder: Folder, file = "db.sqlite", monotonic = () => 0) {
   const lines: string[] = [];
   const calls: string[] = [];
-  const watch = new Watch(`${folder.path}/${file}`, () => calls.push("changed"), (_, text) => lines.push(text));
+  const watch = new Watch(
+    `${folder.path}/${file}`,
+    () => calls.push("changed"),
+    (_, text) => lines.push(text),
+    monotonic,
+  );
   await watch.start();
   return {
     lines,
@@ -32,12 +37,16 @@ async function write(folder: Folder, file = "db.sqlite", text = "x"): Promise<vo
 Deno.test("a change is told of once, when three looks have seen the same", async () => {
   await using folder = await makeFolder();
   await write(folder);
-  const { look, watch: { changes } } = await watch(folder);
-  assertEquals([await look(5), changes], [0, 0]);
+  let now = 1_000;
+  const { look, watch: watched } = await watch(folder, "db.sqlite", () => now);
+  assertEquals(await look(5), 0);
+  assertEquals([watched.changes, watched.changedAt], [0, undefined]);
   await write(folder);
   assertEquals(await look(3), 0);
   assertEquals(await look(1), 1);
+  now = 9_000;
   assertEquals(await look(10), 0);
+  assertEquals([watched.changes, watched.changedAt], [1, 1_000]);
 });
 
 Deno.test("a change that goes on is told of after ten seconds, and again when it is over", async () => {
