@@ -56,9 +56,6 @@ class Slot<V> implements KeptEntry<V> {
 /** How many entries the sweeper looks at before it yields, about 0.3 ms of work. */
 const SWEEP_SLICE = 1_000;
 
-/** The longest delay that `setInterval` can take; a longer one fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /**
  * A bounded cache with time to live. Getting, setting and expiring take the same time however many entries there are, but
  * for the moment in which the `Map` grows.
@@ -220,6 +217,7 @@ export class Cache<V> {
  * Sweeps `cache` every `everyMs` milliseconds, in steps between which readers are answered. It never keeps the process
  * alive.
  *
+ * @param everyMs 2^31 - 1 at most, as for every timer.
  * @param onSwept called after each complete sweep.
  * @returns a function that stops it.
  */
@@ -240,7 +238,7 @@ export function startSweeper(
       Deno.unrefTimer(pause);
     }
   }
-  const interval = setInterval(() => steps ?? step(), Math.min(everyMs, LONGEST_TIMER_MS));
+  const interval = setInterval(() => steps ?? step(), everyMs);
   Deno.unrefTimer(interval);
   return () => {
     clearInterval(interval);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { lookUp, MAX_BATCH_LENGTH, MAX_URLS, type Page, parseBatch } from "./blog/batch.ts";
 import type { Entry } from "./cache.ts";
 import type { Counters, Lookup, Result } from "./upstream/counters.ts";
@@ -96,14 +95,14 @@ class Replies {
 
   notServed(cacheStatus: string): Response {
     this.#options.requests.rejected++;
-    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus);
+    return refusal(404, NOT_FOUND, cacheStatus);
   }
 
   /** Stacosys is not asked on behalf of a request with a malformed Host. A hit does not read the header, which costs time. */
   #badHost({ headers }: Request): Response | undefined {
     if (HOST.test(headers.get("host") ?? "")) return undefined;
     this.#options.requests.rejected++;
-    return refusal(STATUS_CODE.BadRequest, "400 Bad Request: malformed Host header\n", "detail=bad-host");
+    return refusal(400, "400 Bad Request: malformed Host header\n", "detail=bad-host");
   }
 
   #count(target: string, variant: Variant): Response | Promise<Response> {
@@ -119,7 +118,7 @@ class Replies {
     const cacheStatus = this.#cacheStatusOf(lookup);
     if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
     if (result === "rejected") return tooLong(variant);
-    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
+    return refusal(404, NOT_FOUND, cacheStatus, variant.cors);
   }
 
   #batch(target: string, variant: Variant): Response | Promise<Response> {
@@ -130,7 +129,7 @@ class Replies {
       requests.rejected++;
       const error = `expected 1 to ${MAX_URLS} urls, got ${urls.length > MAX_URLS ? "more" : urls.length}`;
       const headers = { ...foundHeaders("detail=not-a-batch", variant.cors), "cache-control": "no-store" };
-      return new Response(`${JSON.stringify({ error })}\n`, { status: STATUS_CODE.BadRequest, headers });
+      return new Response(`${JSON.stringify({ error })}\n`, { status: 400, headers });
     }
     if (targets.reduce((sum, { length }) => sum + length, 0) > MAX_BATCH_LENGTH) {
       requests.rejected++;
@@ -150,7 +149,7 @@ class Replies {
     const why = tally.hit > 0 ? "partial" : tally.stale > 0 ? "stale" : "uri-miss";
     const cacheStatus = `fwd=${why}; detail="${parts.join(", ")}"`;
     if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
-    return refusal(STATUS_CODE.NotFound, NOT_FOUND, cacheStatus, variant.cors);
+    return refusal(404, NOT_FOUND, cacheStatus, variant.cors);
   }
 
   /** The parameters of `Cache-Status` (RFC 9211). A ttl of 0 or less means stale. */
@@ -223,7 +222,7 @@ function foundHeaders(cacheStatus: string, cors: HeaderMap): HeaderMap {
 const NOT_FOUND = "404 page not found\n";
 
 function tooLong({ cors }: Variant): Response {
-  return refusal(STATUS_CODE.URITooLong, "414 URI too long\n", "detail=too-long", cors);
+  return refusal(414, "414 URI too long\n", "detail=too-long", cors);
 }
 
 /** No cache in between may keep a refusal: the next answer may be a count. */

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { isLoopback } from "../service/checks.ts";
 import type { Snapshot } from "../service/snapshot.ts";
 import type { Counters } from "../upstream/counters.ts";
@@ -48,14 +47,14 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
   };
 
   return function handle(request: Request): Response | Promise<Response> {
-    if (!isOwner(request)) return refuse(STATUS_CODE.Forbidden, "403 forbidden");
+    if (!isOwner(request)) return refuse(403, "403 forbidden");
     const url = new URL(request.url);
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
-    if (route === undefined) return refuse(STATUS_CODE.NotFound, "404 page not found");
+    if (route === undefined) return refuse(404, "404 page not found");
     // Deno sends no body with an answer to HEAD.
     const allowed = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
     if (!allowed.includes(request.method)) {
-      return refuse(STATUS_CODE.MethodNotAllowed, "405 method not allowed", { allow: allowed.join(", ") });
+      return refuse(405, "405 method not allowed", { allow: allowed.join(", ") });
     }
     return route.answer(url, request);
   };
@@ -64,15 +63,15 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
     const found = health();
     const alarm = searchParams.has("stacosys") && isAlarming(found);
     const wholeSeconds = (_: string, value: unknown) => typeof value === "number" ? Math.floor(value) : value;
-    return json(JSON.stringify(found, wholeSeconds), alarm ? STATUS_CODE.ServiceUnavailable : STATUS_CODE.OK);
+    return json(JSON.stringify(found, wholeSeconds), alarm ? 503 : 200);
   }
 
   function counts({ searchParams }: URL): Response {
     const unknown = [...searchParams.keys()].find((name) => name !== "search" && name !== "limit");
-    if (unknown !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected search or limit, got ${unknown}`);
+    if (unknown !== undefined) return refuse(400, `400 expected search or limit, got ${unknown}`);
     const limit = searchParams.get("limit") ?? "Infinity";
     if (!/^(\d+|Infinity)$/.test(limit)) {
-      return refuse(STATUS_CODE.BadRequest, `400 expected a whole number as limit, got ${limit}`);
+      return refuse(400, `400 expected a whole number as limit, got ${limit}`);
     }
     const text = countsAsJson(options, {
       search: searchParams.get("search") ?? "",
@@ -111,22 +110,22 @@ async function purge(
 ): Promise<Response> {
   // A slip in the name, or a url where a form has it, must not purge everything.
   if (headers.has("transfer-encoding") || Number(headers.get("content-length")) > 0) {
-    return refuse(STATUS_CODE.BadRequest, "400 expected url in the query, got a body");
+    return refuse(400, "400 expected url in the query, got a body");
   }
   const unknown = [...searchParams.keys()].find((name) => name !== "url");
-  if (unknown !== undefined) return refuse(STATUS_CODE.BadRequest, `400 expected url, got ${unknown}`);
+  if (unknown !== undefined) return refuse(400, `400 expected url, got ${unknown}`);
   const urls = searchParams.getAll("url");
-  if (urls.length > 1) return refuse(STATUS_CODE.BadRequest, `400 expected one url, got ${urls.length}`);
+  if (urls.length > 1) return refuse(400, `400 expected one url, got ${urls.length}`);
   const purged = counters.purge(urls[0]);
   const fault = await snapshot?.save();
   if (fault === undefined) return json(JSON.stringify({ purged }));
   return refuse(
-    STATUS_CODE.InternalServerError,
+    500,
     `500 purged ${purged} here and now, but a restart may bring the old counts back: cannot save ${snapshot?.file}: ${fault}`,
   );
 }
 
-function json(text: string, status: number = STATUS_CODE.OK): Response {
+function json(text: string, status = 200): Response {
   return reply(`${text}\n`, "application/json", {}, status);
 }
 
@@ -134,7 +133,7 @@ function refuse(status: number, text: string, headers: Headers = {}): Response {
   return reply(`${text}\n`, "text/plain", headers, status);
 }
 
-function reply(body: BodyInit, type: string, headers: Headers = {}, status: number = STATUS_CODE.OK): Response {
+function reply(body: BodyInit, type: string, headers: Headers = {}, status = 200): Response {
   return new Response(body, {
     status,
     headers: {

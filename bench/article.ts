@@ -27,8 +27,9 @@ const TTL_SECONDS = 300;
 
 const OWN_HTTPS = "httpfastcache, its own HTTPS";
 const BEHIND = "httpfastcache behind NginX";
+/** As deploy/nginx.conf has it. */
+const SHIPPED = `${BEHIND}, micro-cache`;
 const GO = "Go program behind NginX";
-const PYTHON = "Python cache behind NginX";
 const NGINX = "NginX's cache, set up well";
 
 /** Opening a connection over HTTPS costs as much as many requests on it: so it weighs less. */
@@ -46,12 +47,16 @@ export async function article({ folder, wants, clients, rounds, seconds: share }
     ["ours", OWN_HTTPS, (name, setting) => peers.executable(name, setting, tls)],
     [
       "ours",
-      `${BEHIND}, micro-cache`,
+      SHIPPED,
       async (name, setting) => nginxBefore(setting, await peers.executable(name, setting), "with micro-cache"),
     ],
     ["ours", BEHIND, async (name, setting) => nginxBefore(setting, await peers.executable(name, setting))],
     ["go", GO, async (name, setting) => nginxBefore(setting, await peers.go(name, setting))],
-    ["python", PYTHON, async (name, setting) => nginxBefore(setting, await peers.python(name, setting))],
+    [
+      "python",
+      "Python cache behind NginX",
+      async (name, setting) => nginxBefore(setting, await peers.python(name, setting)),
+    ],
     ["nginx", NGINX, (name, setting) => nginxCache(name, setting, tls, TUNED)],
     ["nginx", "NginX's cache", (name, setting) => nginxCache(name, setting, tls)],
     [
@@ -82,12 +87,15 @@ export async function article({ folder, wants, clients, rounds, seconds: share }
   });
 
   const of = (name: string, cores: Cores = "one") => results.get(name)?.map((round) => round[cores]) ?? [];
-  const requests = (name: string, cores: Cores) => of(name, cores).map(({ perSecond }) => perSecond);
+  const requests = (name: string) => of(name).map(({ perSecond }) => perSecond);
   const cpu = (name: string) => of(name).map(({ cpuMicros }) => cpuMicros);
+  const ownCpu = (name: string) => of(name).map(({ cpuMicros, frontMicros }) => cpuMicros - frontMicros);
   const p99 = (name: string) => of(name).map(({ p99 }) => p99);
   const fastestFirst = [...results.keys()].toSorted((a, b) => {
     return middle(of(b), "perSecond") - middle(of(a), "perSecond");
   });
+  // What one has after an upgrade, beside what one had. Its own HTTPS is not for everybody.
+  const drawn = [...new Set([SHIPPED, GO, ...fastestFirst])].filter((name) => name !== OWN_HTTPS && results.has(name));
   const times = (name: string) => {
     const all = of(name);
     const min = Math.min(...all.map(({ min }) => min));
@@ -133,20 +141,24 @@ export async function article({ folder, wants, clients, rounds, seconds: share }
       title: "The article's test, over HTTPS",
       unit: "requests/s on one core",
       better: "more",
-      bars: fastestFirst.map((name) => ({ name, value: middle(of(name), "perSecond"), ours: isOurs(name) })),
+      bars: drawn.map((name) => ({ name, value: middle(of(name), "perSecond"), ours: isOurs(name) })),
     },
     bounds: [
-      ...(["two", "one"] as const).flatMap((cores) => {
-        const what = `behind NginX, ${cores} core${cores === "one" ? "" : "s"}: requests ÷`;
-        const ours = requests(BEHIND, cores);
-        return [
-          ...bound(`${what} the Go program's`, "at least", 1.6, ours, requests(GO, cores)),
-          ...bound(`${what} the Python cache's`, "at least", 2.5, ours, requests(PYTHON, cores)),
-        ];
-      }),
+      ...bound(
+        "as shipped, with the micro-cache: requests ÷ the Go program's",
+        "at least",
+        2,
+        requests(SHIPPED),
+        requests(GO),
+      ),
+      ...bound("behind NginX: requests ÷ the Go program's", "at least", 1.1, requests(BEHIND), requests(GO)),
+      ...bound("behind NginX: CPU without NginX's ÷ the Go program's", "at most", 0.8, ownCpu(BEHIND), ownCpu(GO)),
       ...bound("own HTTPS: CPU ÷ that of NginX's cache, set up well", "at most", 1.05, cpu(OWN_HTTPS), cpu(NGINX)),
       ...bound("behind NginX: p99 ÷ the Go program's", "at most", 1, p99(BEHIND), p99(GO)),
-      ...noErrors("the article's test", [OWN_HTTPS, BEHIND].flatMap((name) => [...of(name), ...of(name, "two")])),
+      ...noErrors(
+        "the article's test",
+        [SHIPPED, BEHIND, OWN_HTTPS].flatMap((name) => [...of(name), ...of(name, "two")]),
+      ),
     ],
   };
 }

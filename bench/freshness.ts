@@ -8,6 +8,7 @@
 import { Counters } from "../upstream/counters.ts";
 import { Outage } from "../upstream/outage.ts";
 import { number, type Options, type PeerName, type Report, targetOf } from "./part.ts";
+import { createRandom } from "./random.ts";
 import { progress } from "./rounds.ts";
 
 const ARTICLES = 200;
@@ -68,7 +69,7 @@ export async function freshness({ wants }: Options): Promise<Report> {
 async function day(start: Start) {
   let time = 0;
   let asked = 0;
-  const random = createRandom();
+  const random = createRandom(1);
   /** When the comments of each article came. */
   const comments = new Map<string, number[]>();
   const anyArticle = () => targetOf(`/2017/article-${Math.floor(random() * ARTICLES)}/`);
@@ -81,28 +82,32 @@ async function day(start: Start) {
   let oldestMs = 0;
   let oldReads = 0;
   let still: number | undefined;
+  let changed = false;
   // A comment comes at any moment of its hour, between two looks and two readers.
   let nextComment = random() * HOUR_MS;
-  for (let hour = 1; time < DAY_MS; time += SECOND_MS) {
+  for (let hour = 1; time < DAY_MS; time += SECOND_MS / PAGE) {
     while (nextComment <= time) {
       const target = anyArticle();
       comments.set(target, [...cameAt(target), nextComment]);
-      still = LOOKS_UNTIL_STILL;
+      changed = true;
       nextComment = (hour++ + random()) * HOUR_MS;
     }
-    if (still !== undefined && still-- === 0) {
-      still = undefined;
-      between.changed?.();
+    // The file is looked at once a second.
+    if (time % SECOND_MS === 0) {
+      if (changed) still = LOOKS_UNTIL_STILL;
+      changed = false;
+      if (still !== undefined && still-- === 0) {
+        still = undefined;
+        between.changed?.();
+      }
     }
-    for (let i = 0; i < PAGE; i++) {
-      const target = anyArticle();
-      const answer = await between.read(target);
-      // The first comment that it does not count.
-      const missed = cameAt(target)[answer];
-      if (missed === undefined) continue;
-      oldReads++;
-      oldestMs = Math.max(oldestMs, time - missed);
-    }
+    const target = anyArticle();
+    const answer = await between.read(target);
+    // The first comment that it does not count.
+    const missed = cameAt(target)[answer];
+    if (missed === undefined) continue;
+    oldReads++;
+    oldestMs = Math.max(oldestMs, time - missed);
   }
   return { asked, oldestMs, oldReads };
 }
@@ -148,15 +153,4 @@ function ours(ask: AskStacosys, now: () => number, ttlSeconds: number): Between 
 /** With it, a change expires all counts. */
 function watching(cache: ReturnType<typeof ours>): Between {
   return { read: cache.read, changed: cache.purge };
-}
-
-/** The same numbers from 0 to 1 in each run (mulberry32). */
-function createRandom(): () => number {
-  let state = 1;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ state >>> 15, 1 | state);
-    bits = bits + Math.imul(bits ^ bits >>> 7, 61 | bits) ^ bits;
-    return ((bits ^ bits >>> 14) >>> 0) / 2 ** 32;
-  };
 }

@@ -6,6 +6,7 @@
 
 import { freePort, type Peer, ready, ROOT, type Setting } from "./peers.ts";
 import { peerCores, run, start } from "./processes.ts";
+import { replaced, siteAt, withoutOwnCache } from "./site.ts";
 
 /** Starts NginX with a site, and as many workers as there are cores for it, as in Debian's nginx.conf. */
 async function nginx(name: string, folder: string, port: number, site: string, protocol = "http"): Promise<Peer> {
@@ -68,30 +69,17 @@ export async function nginxCache(name: string, setting: Setting, tls?: Certifica
 /**
  * NginX with HTTPS before a peer, by the site of deploy/nginx.conf as it is: the same for all peers, but that only ours
  * is measured with its micro-cache, too.
- *
- * @param change what else is to be changed in the site.
  */
 export async function nginxBefore(
   { folder }: Setting,
   peer: Peer,
   how: "with micro-cache" | "without" = "without",
-  change: (site: string) => string = (site) => site,
 ): Promise<Peer> {
   const port = freePort();
-  const { host } = new URL(peer.url);
-  let site = change(await Deno.readTextFile(`${ROOT}deploy/nginx.conf`));
-  const replace = (what: RegExp, by: string) => {
-    if (!what.test(site)) throw new Error(`expected ${what} in deploy/nginx.conf`);
-    site = site.replace(what, () => by);
-  };
-  replace(/^server \{[^{}]*listen 80;.*?^\}/ms, "");
-  replace(/127\.0\.0\.1:8101/g, host);
-  replace(/listen 443 ssl/, `listen 127.0.0.1:${port} ssl`);
-  replace(/listen \[::\]:443[^;]*;/, "");
-  replace(/ssl_certificate [^;]*;\s*ssl_certificate_key [^;]*;/, certificateOf(filesIn(folder)));
-  replace(/\/var\/cache\/nginx-comments/, `${folder}/cache-${port}`);
-  if (how === "without") replace(/proxy_cache comments;/, "proxy_cache off;");
-  const front = await nginx(peer.name, folder, port, site, "https");
+  const home = { certificate: folder, ownCache: `${folder}/cache-${port}`, port, plainPort: freePort() };
+  const site = siteAt(await Deno.readTextFile(`${ROOT}deploy/nginx.conf`), home);
+  const before = replaced(site, "127.0.0.1:8101", new URL(peer.url).host);
+  const front = await nginx(peer.name, folder, port, how === "without" ? withoutOwnCache(before) : before, "https");
   return { ...front, pids: [...front.pids, ...peer.pids], front: front.pids };
 }
 
@@ -100,17 +88,13 @@ export type Certificate = { readonly TlsCertFile: string; readonly TlsKeyFile: s
 
 /** Makes a certificate, as Let's Encrypt does by default: for an elliptic curve. */
 export async function certificate(folder: string): Promise<Certificate> {
-  const files = filesIn(folder);
+  const files = { TlsCertFile: `${folder}/fullchain.pem`, TlsKeyFile: `${folder}/privkey.pem` };
   await run([
     ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
     ...["-days", "90", "-subj", "/CN=comments.example.org"],
     ...["-out", files.TlsCertFile, "-keyout", files.TlsKeyFile],
   ]);
   return files;
-}
-
-function filesIn(folder: string): Certificate {
-  return { TlsCertFile: `${folder}/cert.pem`, TlsKeyFile: `${folder}/key.pem` };
 }
 
 function certificateOf({ TlsCertFile, TlsKeyFile }: Certificate): string {

@@ -5,7 +5,6 @@
  */
 
 import { eTag, ifNoneMatch } from "@std/http/etag";
-import { STATUS_CODE } from "@std/http/status";
 import source from "./counts.js" with { type: "text" };
 
 /** Returns a handler that answers with `counts.js`, or says that the reader's copy is still good. */
@@ -21,5 +20,5 @@ export async function createScript(): Promise<(request: Request, cors: Readonly<
   return (request, cors) =>
     ifNoneMatch(request.headers.get("if-none-match"), etag)
       ? new Response(source, { headers: { ...headers, ...cors } })
-      : new Response(null, { status: STATUS_CODE.NotModified, headers: { ...headers, ...cors } });
+      : new Response(null, { status: 304, headers: { ...headers, ...cors } });
 }

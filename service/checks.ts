@@ -143,6 +143,9 @@ export function paths({ given, fault }: Setting): string[] | undefined {
 /** Thirty years; anything longer is a slip, and no clock need be able to count it. */
 const LONGEST_SECONDS = 1e9;
 
+/** The longest that a timer can be set to, some 24 days. With more it would fire at once. */
+const LONGEST_TIMER_SECONDS = 2_147_483;
+
 /** With more, readers would have to wait while the cache's `Map` grows: 10 ms at this size. */
 const MOST_ENTRIES = 100_000;
 
@@ -154,6 +157,14 @@ export function duration({ given, fault }: Setting): number | undefined {
 export function durationOrNone(setting: Setting): number | undefined {
   if (setting.given === 0) return 0;
   return duration({ ...setting, fault: () => setting.fault(`a number of seconds from 0 to ${LONGEST_SECONDS}`) });
+}
+
+/** A duration that a timer counts. */
+export function timer(setting: Setting): number | undefined {
+  const ms = duration(setting);
+  if (ms === undefined || ms <= LONGEST_TIMER_SECONDS * 1000) return ms;
+  setting.warn(`${setting.given} is reduced to ${LONGEST_TIMER_SECONDS}, the maximum`);
+  return LONGEST_TIMER_SECONDS * 1000;
 }
 
 export function entries({ given, fault, warn }: Setting): number | undefined {

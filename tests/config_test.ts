@@ -295,6 +295,18 @@ Deno.test("more than 100,000 entries count as 100,000, with a warning", () => {
   assertEquals(warnings, ["c.json: MaxEntries: 1000000 is reduced to 100000, the maximum"]);
 });
 
+Deno.test("what is longer than timers can count is as long as they can, with a warning, and what else is long stays", () => {
+  const seconds = { SweepSeconds: 2_147_484, TimeoutSeconds: 1e9, TtlSeconds: 1e9, StaleIfErrorSeconds: 1e9 };
+  const { config, warnings } = read(seconds);
+  assertEquals([config?.sweepMs, config?.timeoutMs], [2_147_483_000, 2_147_483_000]);
+  assertEquals([config?.ttlMs, config?.staleIfErrorMs], [1e12, 1e12]);
+  assertEquals(warnings, [
+    "c.json: SweepSeconds: 2147484 is reduced to 2147483, the maximum",
+    "c.json: TimeoutSeconds: 1000000000 is reduced to 2147483, the maximum",
+  ]);
+  assertEquals(accepts({ TimeoutSeconds: 2_147_483 }).timeoutMs, 2_147_483_000);
+});
+
 Deno.test("switches are true or false, and files have names", () => {
   const { reusePort, cacheControl, snapshotFile } = accepts({ ReusePort: true, CacheControl: true, SnapshotFile: "s" });
   assertEquals([reusePort, cacheControl, snapshotFile], [true, true, "s"]);

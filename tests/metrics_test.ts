@@ -95,6 +95,16 @@ Deno.test("Stacosys is up until an outage, and not a number before it was asked"
   assertEquals(await up(), 1);
 });
 
+Deno.test("a Stacosys that is slow, as long as it is not known to fail, is up", async () => {
+  const { count, clock, stacosys, samples, health } = await startService();
+  await count("/a/");
+  stacosys.answer = new Promise(() => {});
+  count("/b/");
+  clock.now += 3_500;
+  assertEquals((await health())["stacosys"], "slow");
+  assertEquals((await samples()).get("httpfastcache_stacosys_up"), 1);
+});
+
 Deno.test("readers who wait, and how long the oldest request has, are told while it lasts", async () => {
   const { count, clock, stacosys, readers, samples } = await startService();
   stacosys.answer = new Promise(() => {});

@@ -3,6 +3,7 @@ import { Counters } from "../upstream/counters.ts";
 import { Metrics } from "../admin/metrics.ts";
 import { Outage } from "../upstream/outage.ts";
 import { createProxy, type ProxyOptions } from "../proxy.ts";
+import { startCounters } from "./counters.ts";
 import { createScript } from "../blog/script.ts";
 import type { Answer } from "../upstream/stacosys.ts";
 
@@ -203,6 +204,36 @@ Deno.test("more bodies than are kept ready, and longer ones, are all answered ri
     assertEquals((await proxy.get(`/comments/count?url=/${i}/`)).text, `{"count":${i}}`);
   }
   for (let pass = 0; pass < 2; pass++) assertEquals((await proxy.get("/comments/count?url=/long/")).text, long);
+});
+
+Deno.test("of the answers that are kept ready there are at most a thousand, however many counts readers ask for", () => {
+  let made = 0;
+  const { Response } = globalThis;
+  globalThis.Response = class extends Response {
+    constructor(...args: ConstructorParameters<typeof Response>) {
+      super(...args);
+      made++;
+    }
+  };
+  try {
+    const { cache, counters } = startCounters({ maxEntries: 2_000 });
+    const now = () => 0;
+    const handle = createProxy({
+      counters,
+      now,
+      requests: new Metrics().requests,
+      paths: ["/comments/count"],
+      script: () => new Response(),
+    });
+    const hit = (i: number) => handle(new Request(`http://h/comments/count?url=/${i}/`));
+    for (let i = 0; i <= 1_000; i++) cache.set(`/comments/count?url=/${i}/`, `{"count":${i}}`);
+    for (let pass = 0; pass < 2; pass++) for (let i = 0; i < 1_000; i++) hit(i);
+    assertEquals(made, 1_000);
+    for (const i of [1_000, 0]) hit(i);
+    assertEquals(made, 1_002);
+  } finally {
+    globalThis.Response = Response;
+  }
 });
 
 Deno.test("a page in one request: each count is the entry of its single request", async () => {

@@ -89,6 +89,23 @@ Deno.test("what is purged is over in the snapshot, too, also if the clock is set
   }
 });
 
+Deno.test("what the disk does not confirm is told of, and the last snapshot stays", async () => {
+  await using folder = await makeFolder();
+  const cache = newCache();
+  const snapshot = snapshotOf(cache, folder.path);
+  await snapshot.save();
+  const saved = await Deno.readTextFile(`${folder.path}/snapshot`);
+  cache.set("/a", "7");
+  const { syncData } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.syncData = () => Promise.reject(new Error("the disk fails"));
+  try {
+    assertEquals(await snapshot.save(), "the disk fails");
+  } finally {
+    Deno.FsFile.prototype.syncData = syncData;
+  }
+  assertEquals(await Deno.readTextFile(`${folder.path}/snapshot`), saved);
+});
+
 Deno.test("readers pass while a large cache is saved, also if all of it has expired", async () => {
   await using folder = await makeFolder();
   let taken = 0;

@@ -17,9 +17,6 @@ Deno.test("Stacosys is asked for the target as it is, behind the path of its URL
 
 for (
   const [what, behaviour, expected] of [
-    ["is chunked", stand.chunked(7), { outcome: "ok" }],
-    ["is packed with gzip", stand.gzip(7), { outcome: "ok" }],
-    ["comes after a redirect", stand.redirectOnce(7), { outcome: "ok" }],
     ["has status 500", stand.status("500 Internal Server Error"), { outcome: "status", status: 500 }],
     ["has status 204", stand.status("204 No Content"), { outcome: "status", status: 204 }],
     ["is a redirect to nowhere", stand.status("301 Moved"), { outcome: "status", status: 301 }],
@@ -41,7 +38,6 @@ for (
     ["is a gzip bomb", stand.gzipBomb, { outcome: "body", status: 200 }],
     ["is a redirect loop", stand.redirectLoop, { outcome: "redirect" }],
     ["is a redirect to another host", stand.redirectTo("http://127.0.0.2:9/"), { outcome: "redirect", status: 302 }],
-    ["is a redirect to another port", stand.redirectTo("http://127.0.0.1:9/"), { outcome: "redirect", status: 302 }],
     ["is reset in the header", stand.resetInHeader, { outcome: "network" }],
     ["is reset in the body", stand.resetInBody, { outcome: "network" }],
     ["is cut short", stand.cutShort, { outcome: "network" }],
@@ -75,6 +71,25 @@ Deno.test("what goes wrong on the wire has a reason in a few words", async () =>
   assertEquals(await reasonFor(stand.hang), "Connection refused (os error 111)");
 });
 
+Deno.test("as with Go's client nine redirects are followed, and the tenth is not", async () => {
+  await using stacosys = await stand.startStandIn();
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 60_000 });
+  let left = 9;
+  stacosys.answer((exchange) => (left-- > 0 ? stand.redirectLoop : stand.count(7))(exchange));
+  assertEquals((await ask(A)).outcome, "ok");
+  left = 10;
+  assertEquals(await ask(A), { outcome: "redirect", reason: "10 redirects" });
+});
+
+Deno.test("what takes too long says how long that was, in seconds", async () => {
+  await using stacosys = await stand.startStandIn();
+  stacosys.answer(stand.hang);
+  const ask = createStacosys({ url: stacosys.url, timeoutMs: 500 });
+  const answers = await Promise.all(Array.from({ length: 65 }, () => ask(A)));
+  const reasons = answers.map((answer) => answer.outcome === "ok" ? "" : answer.reason);
+  assertEquals(new Set(reasons), new Set(["no answer within 0.5 s", "none of 64 slots was free within 0.5 s"]));
+});
+
 Deno.test("each request has a connection of its own, and leaves none open", async () => {
   await using stacosys = await stand.startStandIn();
   stacosys.answer(stand.keptOpen(7));
@@ -105,13 +120,6 @@ Deno.test("64 KiB are read of a body, and not a byte more", async () => {
     stacosys.answer(stand.body('{"count":7}'.padStart(size)));
     assertEquals((await ask(A)).outcome, outcome);
   }
-});
-
-Deno.test("a time limit longer than timers can count is none that is over at once", async () => {
-  await using stacosys = await stand.startStandIn();
-  stacosys.answer(stand.slowly(50, 7));
-  const ask = createStacosys({ url: stacosys.url, timeoutMs: 1e12 });
-  assertEquals((await ask(A)).outcome, "ok");
 });
 
 Deno.test("64 requests go to Stacosys at a time; the others wait for their turn, first come, first served", async () => {

@@ -35,12 +35,16 @@ async function write(folder: Folder, file = "db.sqlite", text = "x"): Promise<vo
 Deno.test("a change is told of once, when three looks have seen the same", async () => {
   await using folder = await makeFolder();
   await write(folder);
-  const { look, watch: { changes } } = await watch(folder.path);
-  assertEquals([await look(5), changes], [0, 0]);
+  let now = 1_000;
+  const { look, watch: watched } = await watch(folder.path, "db.sqlite", { monotonic: () => now });
+  assertEquals(await look(5), 0);
+  assertEquals([watched.changes, watched.changedAt], [0, undefined]);
   await write(folder);
   assertEquals(await look(3), 0);
   assertEquals(await look(1), 1);
+  now = 9_000;
   assertEquals(await look(10), 0);
+  assertEquals([watched.changes, watched.changedAt], [1, 1_000]);
 });
 
 Deno.test("a change that goes on is told of after ten seconds, and again when it is over", async () => {

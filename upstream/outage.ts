@@ -5,7 +5,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import type { Log } from "../service/log.ts";
 import type { Answer, Bad } from "./stacosys.ts";
 
@@ -165,7 +164,7 @@ export class Outage {
     const failingSince = this.#remember(failure);
     const refused = isRefusal(answer);
     const known = this.#told.has(target);
-    if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, answer.status === STATUS_CODE.NotFound);
+    if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, answer.status === 404);
     // A url that is known to fail while Stacosys answers is no outage, and neither is a Stacosys with other paths.
     if (answer.status !== undefined && known || refused && this.#lastGoodAt === undefined) return;
     // Neither is a url that failed before others were answered.

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { countOf } from "./count.ts";
 import { Semaphore } from "./semaphore.ts";
 
@@ -62,9 +61,6 @@ const LATEST_TURN = 0.9;
 /** As Go's client has it: the tenth is not followed. */
 const MAX_REDIRECTS = 10;
 
-/** The longest delay that `setTimeout` can take; a longer one fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /**
  * Returns a function that asks the Stacosys at `url`.
  *
@@ -82,7 +78,7 @@ export function createStacosys(
   return async function ask(target, urgent = false) {
     const start = monotonic();
     const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    const timer = setTimeout(() => limit.abort(), timeoutMs);
     try {
       if (!await semaphore.acquire(limit.signal, urgent)) {
         return { outcome: "timeout", reason: `none of ${MAX_AT_ONCE} slots was free ${inTime}` };
@@ -116,7 +112,7 @@ async function exchange(url: string, target: string, options: FetchOptions): Pro
   for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
     const response = await fetch(location, options);
     const { status } = response;
-    if (status === STATUS_CODE.OK) return await readBody(response);
+    if (status === 200) return await readBody(response);
     await response.body?.cancel();
     const to = response.headers.get("location");
     if (status < 300 || status > 399 || to === null) {

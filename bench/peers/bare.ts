@@ -1,4 +1,7 @@
-/** The floor: what `Deno.serve` costs that looks at nothing and answers with the headers of a hit. */
+/**
+ * A `Deno.serve` that looks at nothing and makes each answer anew, with the headers of a hit. A program that clones answers
+ * which it keeps ready can cost a little less.
+ */
 const init = {
   headers: {
     "content-type": "application/json",

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { createRandom } from "../../bench/random.ts";
 import { memoryOf } from "../system/memory.ts";
 import { type Program, startProgram } from "../system/program.ts";
 import { type Answer, received } from "../system/reader.ts";
@@ -227,16 +228,6 @@ function createBlog(stacosys: stand.StandIn): Blog {
 /** The count in an answer, `NaN` if it is none. */
 function countOf(text: string): number {
   return Number(/^{"count":(\d+)}\n$/.exec(text)?.[1]);
-}
-
-/** Numbers from 0 to 1 that look random, and are the same for the same seed: mulberry32. */
-function createRandom(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function between({ least, most }: typeof PEACE_MS, share: number): number {

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { replaced } from "../../bench/site.ts";
 import { type Need, testWith } from "./needs.ts";
 
 /** On Debian /usr/sbin is only in the path of root. */
@@ -39,10 +40,4 @@ export async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promis
     // It has.
   }
   await child.status;
-}
-
-/** `text` with each `what` replaced, of which there must be one at least: the files in `deploy/` may change. */
-export function replaced(text: string, what: string, by: string): string {
-  if (!text.includes(what)) throw new Error(`expected ${what} in the file, got none`);
-  return text.replaceAll(what, by);
 }

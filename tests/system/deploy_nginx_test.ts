@@ -5,13 +5,15 @@
  */
 
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
+import { withoutOwnCache } from "../../bench/site.ts";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
+import { startCrowd } from "./crowd.ts";
 import { replaced, run, test } from "./deploy.ts";
 import { freePort, type Program, startProgram } from "./program.ts";
 import { brief, received } from "./reader.ts";
-import { asItIs, severalInstances, type Site, startSite, withBackup, withoutOwnCache, writeSite } from "./site.ts";
+import { asItIs, severalInstances, startSite, withBackup, writeSite } from "./site.ts";
 
 /** Generous, since the machine may be busy. */
 const LIMIT_MS = 60_000;
@@ -190,7 +192,7 @@ forSite("a restart of the cache under load is not noticed by readers, if Stacosy
   const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}` };
   await using leaving = await startProgram(config);
   await using site = await startSite([leaving], stacosys, (text) => withBackup(withoutOwnCache(text)));
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   leaving.process.kill("SIGTERM");
   await leaving.process.status;
@@ -205,7 +207,7 @@ forSite("the cache is replaced under load, and readers do not notice, if it has 
   const config = { Stacosys: stacosys.url, HostPort: `127.0.0.1:${freePort()}`, ReusePort: true };
   await using leaving = await startProgram(config);
   await using site = await startSite([leaving], stacosys, withoutOwnCache);
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   await using _ = await startProgram(config);
   leaving.process.kill("SIGTERM");
@@ -227,7 +229,7 @@ forSite("two instances fetch each URL once in all, and the death of one is not n
   assertEquals(shares.reduce((sum, share) => sum + share), 2 * ARTICLES.length);
   for (const share of shares) assertLess(ARTICLES.length / 4, share);
 
-  const crowd = startCrowd(site);
+  const crowd = startCrowd(ARTICLES, site.count);
   await crowd.answers(100);
   await kill(one);
   await crowd.answers(500);
@@ -264,35 +266,6 @@ function startRelay(to: Program): Relay {
       listener.close();
       await accepting;
       await Promise.all(pipes);
-    },
-  };
-}
-
-/** Readers who come one after the other, all over the blog. */
-interface Crowd {
-  /** Resolves when so many more have been answered; rejects if one was not. */
-  answers(more: number): Promise<void>;
-  leave(): Promise<void>;
-}
-
-function startCrowd(site: Site): Crowd {
-  let total = 0;
-  let leaving = false;
-  async function come(): Promise<void> {
-    while (!leaving) {
-      assertEquals(brief(await site.count(ARTICLES[total % ARTICLES.length] ?? "")), '200 {"count":7}');
-      total++;
-    }
-  }
-  const all = Promise.all(Array.from({ length: 8 }, come));
-  return {
-    answers(more) {
-      const enough = total + more;
-      return Promise.race([all.then(() => {}), until(() => total >= enough, "readers are answered", LIMIT_MS)]);
-    },
-    async leave() {
-      leaving = true;
-      await all;
     },
   };
 }

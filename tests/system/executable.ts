@@ -6,10 +6,8 @@
 
 import { compileSelfExtracting } from "../../compile/compile.ts";
 
-/** Of one run of the tests, all files run in one process. */
-const FOLDER = `${Deno.env.get("TMPDIR") ?? "/tmp"}/httpfastcache-test-${Deno.pid}`;
-
-const FILE = `${FOLDER}/httpfastcache`;
+/** All files with tests run in one process, so what one has made the others find in its environment. */
+const VARIABLE = "HTTPFASTCACHE_TEST_EXECUTABLE";
 
 let made: Promise<string> | undefined;
 
@@ -18,22 +16,26 @@ export function executable(): Promise<string> {
   return made ??= make();
 }
 
+/** The command that starts it, and has it unpack into a folder that is removed with it, not of whoever runs the tests. */
+export async function executableCommand(): Promise<string[]> {
+  const file = await executable();
+  return ["env", `CACHE_DIRECTORY=${file}.unpacked`, file];
+}
+
 async function make(): Promise<string> {
-  try {
-    await Deno.mkdir(FOLDER);
-  } catch (error) {
-    // Another file with tests has made it.
-    if (error instanceof Deno.errors.AlreadyExists) return FILE;
-    throw error;
-  }
-  removeAtTheEnd();
-  await compileSelfExtracting(FILE);
-  return FILE;
+  const there = Deno.env.get(VARIABLE);
+  if (there !== undefined) return there;
+  const folder = await Deno.makeTempDir({ prefix: "httpfastcache-test-" });
+  removeAtTheEnd(folder);
+  const file = `${folder}/httpfastcache`;
+  await compileSelfExtracting(file);
+  Deno.env.set(VARIABLE, file);
+  return file;
 }
 
 /** No test knows whether it is the last one, so a shell waits for the end of the process. */
-function removeAtTheEnd(): void {
+function removeAtTheEnd(folder: string): void {
   const script = 'trap "" INT TERM; while kill -0 "$0" 2>/dev/null; do sleep 1; done; rm -rf "$1"';
   const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
-  new Deno.Command("sh", { args: ["-c", script, `${Deno.pid}`, FOLDER], ...options }).spawn().unref();
+  new Deno.Command("sh", { args: ["-c", script, `${Deno.pid}`, folder], ...options }).spawn().unref();
 }

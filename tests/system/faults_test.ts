@@ -5,15 +5,7 @@
  * @module
  */
 
-import {
-  assert,
-  assertEquals,
-  assertLess,
-  assertLessOrEqual,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Counters } from "../../upstream/counters.ts";
 import { Metrics } from "../../admin/metrics.ts";
 import { Outage } from "../../upstream/outage.ts";
@@ -54,14 +46,12 @@ Deno.test("whatever Stacosys does wrong, a count never seen is a 404 with the CO
   await using stacosys = await stand.startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url, CorsOrigin, TtlSeconds: 1, TimeoutSeconds: 2 });
   misbehave(stacosys);
-  const start = performance.now();
+  // A byte a second would be a good answer after two minutes.
   const answers = await askAll(
     program,
     ({ status, text, headers }) =>
       `${status} ${text.trim()}, ${headers.get("content-type")}, for ${headers.get("access-control-allow-origin")}`,
   );
-  // A byte a second would take two minutes.
-  assertLess(performance.now() - start, 20_000);
   assertEquals(answers, forAll(`404 404 page not found, text/plain; charset=utf-8, for ${CorsOrigin}`));
 
   stacosys.answer(stand.count(8));
@@ -123,25 +113,6 @@ Deno.test("what is unusual in Stacosys' answer, but not wrong, is understood", a
     stacosys.answer(behaviour);
     assertEquals(brief(await ask(program, `/${encodeURIComponent(name)}/`)), '200 {"count":7}', name);
   }
-});
-
-Deno.test("a Stacosys that keeps connections open, and closes them when they are used again, fails nobody and leaks none", async () => {
-  await using stacosys = await stand.startStandIn();
-  await using program = await startProgram({ Stacosys: stacosys.url });
-  stacosys.answer(stand.keptOpen(7));
-  for (let i = 0; i < 50; i++) assertEquals(brief(await ask(program, `/${i}/`)), '200 {"count":7}');
-  assertEquals(new Set(stacosys.requests.map(({ connection }) => connection)).size, 50);
-  await until(() => stacosys.connections === 0, "all connections are closed");
-});
-
-Deno.test("a body of 64 KiB is kept, one of a byte more is not", async () => {
-  await using stacosys = await stand.startStandIn();
-  const { get } = serviceFor(stacosys);
-  const count = '{"count":7}';
-  stacosys.answer(stand.body(count.padStart(65_536)), "/long/");
-  stacosys.answer(stand.body(count.padStart(65_537)), "/too-long/");
-  assertEquals((await get("/long/")).text, count.padStart(65_536));
-  assertEquals((await get("/too-long/")).status, 404);
 });
 
 Deno.test("a redirect to another host, or another port, is not followed", async () => {
@@ -272,6 +243,17 @@ Deno.test("with stale-while-revalidate an expired count is served at once, and f
   assertEquals(brief(await get("/a/")), '200 {"count":9}');
 });
 
+Deno.test("counts are kept for stale-while-revalidate, also where none is to be served when Stacosys fails", async () => {
+  await using stacosys = await stand.startStandIn();
+  const stale = { StaleIfErrorSeconds: 0, StaleWhileRevalidateSeconds: 3_600 };
+  await using program = await startProgram({ Stacosys: stacosys.url, TtlSeconds: 0.05, ...stale });
+  await until(async () => {
+    const answer = await ask(program, "/a/");
+    assertEquals(brief(answer), '200 {"count":7}');
+    return answer.headers.get("cache-status")?.endsWith("detail=stale-while-revalidate") ?? false;
+  }, "an expired count is served at once");
+});
+
 Deno.test("at most 64 requests to Stacosys are under way; the others wait for their turn", async () => {
   await using stacosys = await stand.startStandIn();
   const { get } = serviceFor(stacosys);
@@ -337,7 +319,7 @@ Deno.test("a Stacosys that fails every other request does not flood the log", as
     stacosys.answer(i % 2 === 0 ? stand.html : stand.count(7));
     await ask(program, `/${i}/`);
   }
-  assertLessOrEqual(log(program).length, 30);
+  assertEquals(log(program), []);
 });
 
 Deno.test("neither a reader's URL nor Stacosys' answer brings a control character into the log", async () => {

@@ -10,7 +10,7 @@ import { freePort } from "./program.ts";
 import { until } from "../until.ts";
 
 /** What it is built with. */
-export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache"];
+export const GO: readonly Need[] = ["go", "/usr/share/gocode/src/github.com/patrickmn/go-cache", "run files"];
 
 /** The built program. Disposing of it removes the file; what was started has to be ended before. */
 export interface GoProgram extends AsyncDisposable {

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import project from "../../deno.json" with { type: "json" };
-import { executable } from "./executable.ts";
+import { executableCommand } from "./executable.ts";
 import { FOR_THE_EXECUTABLE, type Need, testWith } from "./needs.ts";
 import { firstFault, freePort, FROM_SOURCE, runProgram, startProgram } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 import { startStandIn } from "../stand_in.ts";
 
 testProgram("the program", [], () => Promise.resolve(FROM_SOURCE));
-testProgram("the executable", FOR_THE_EXECUTABLE, async () => [await executable()]);
+testProgram("the executable", FOR_THE_EXECUTABLE, executableCommand);
 
 function testProgram(name: string, needs: readonly Need[], made: () => Promise<readonly string[]>): void {
   function test(promise: string, fn: (command: readonly string[]) => Promise<void>, more: readonly Need[] = []): void {

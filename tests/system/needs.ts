@@ -31,14 +31,15 @@ const OTHERS = {
   root: { isThere: () => Deno.uid() === 0, otherwise: "needs root" },
   mount: { isThere: canMount, otherwise: "needs root that may mount, and unshare" },
   "/dev/fuse": { isThere: () => exists("/dev/fuse"), otherwise: "needs /dev/fuse" },
+  "run files": { isThere: canRunFiles, otherwise: "needs a TMPDIR that is not mounted noexec" },
   "::1": { isThere: hasIPv6, otherwise: "needs IPv6" },
 } as const;
 
-/** A program by its name, a folder by its path, a right of this user, or an address of the machine. */
+/** A program by its name, a folder by its path, a right of this user, or what else the machine has. */
 export type Need = keyof typeof PACKAGES | keyof typeof OTHERS;
 
 /** What the executable is made with, and unpacks itself with. */
-export const FOR_THE_EXECUTABLE: readonly Need[] = ["find", "gzip", "tar"];
+export const FOR_THE_EXECUTABLE: readonly Need[] = ["find", "gzip", "tar", "run files"];
 
 /** Where programs are. On Debian /usr/sbin is only in the path of root. */
 const FOLDERS = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
@@ -68,6 +69,20 @@ function canMount(): boolean {
     return new Deno.Command("unshare", { args: ["--mount", "true"], stderr: "null" }).outputSync().success;
   } catch {
     return false;
+  }
+}
+
+/** Whether a file that a test makes can be started. */
+function canRunFiles(): boolean {
+  const file = Deno.makeTempFileSync({ prefix: "httpfastcache-test-" });
+  try {
+    Deno.writeTextFileSync(file, "#!/bin/sh\n");
+    Deno.chmodSync(file, 0o700);
+    return new Deno.Command(file).outputSync().success;
+  } catch {
+    return false;
+  } finally {
+    Deno.removeSync(file);
   }
 }
 

@@ -5,9 +5,10 @@
  */
 
 import { assert } from "@std/assert";
+import { replaced, siteAt } from "../../bench/site.ts";
 import { type Folder, makeFolder } from "../folder.ts";
 import { until } from "../until.ts";
-import { deployed, end, PATH, replaced, run } from "./deploy.ts";
+import { deployed, end, PATH, run } from "./deploy.ts";
 import { freePort } from "./program.ts";
 import { type Answer, received } from "./reader.ts";
 
@@ -21,10 +22,6 @@ export type Edit = (site: string) => string;
 
 export function asItIs(site: string): string {
   return site;
-}
-
-export function withoutOwnCache(site: string): string {
-  return replaced(site, "proxy_cache comments;", "proxy_cache off;");
 }
 
 export function withBackup(site: string): string {
@@ -105,21 +102,11 @@ export async function writeSite(
   );
   assert(success, output);
 
-  let site = edit(SITE);
-  for (
-    const [what, by] of [
-      ["/etc/letsencrypt/live/comments.example.org", path],
-      ["comments.example.org", "127.0.0.1"],
-      ["listen 80;", `listen 127.0.0.1:${plainPort};`],
-      ["listen [::]:80;", ""],
-      ["listen 443 ", `listen 127.0.0.1:${port} `],
-      ["listen [::]:443 ssl http2;", ""],
-      ["/var/cache/nginx-comments", `${path}/cache`],
-      ["127.0.0.1:8100", stacosys],
-    ] as const
-  ) site = replaced(site, what, by);
-  site = site.replaceAll("127.0.0.1:8101", first)
-    .replace("192.0.2.11:8101", first).replace("192.0.2.12:8101", second);
+  const home = { certificate: path, ownCache: `${path}/cache`, port, plainPort };
+  const site = replaced(siteAt(edit(SITE), home), "127.0.0.1:8100", stacosys)
+    .replaceAll("127.0.0.1:8101", first)
+    .replace("192.0.2.11:8101", first)
+    .replace("192.0.2.12:8101", second);
 
   const file = `${path}/nginx.conf`;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

@@ -1,0 +1,14 @@
+import { assertEquals, assertMatch } from "@std/assert";
+
+const ROOT = `${import.meta.dirname}/../`;
+
+Deno.test("whatever names a version of Deno names the one in README's table", async () => {
+  const [, ours = ""] = /^\| Deno (\S+) /m.exec(await Deno.readTextFile(`${ROOT}README.md`)) ?? [];
+  assertMatch(ours, /^\d+\.\d+\.\d+$/);
+  const docs = Array.from(Deno.readDirSync(`${ROOT}docs`), ({ name }) => `docs/${name}`);
+  for (const file of ["README.md", "CONTRIBUTING.md", ".ci/run", ...docs.filter((name) => name.endsWith(".md"))]) {
+    const text = await Deno.readTextFile(ROOT + file);
+    const named = Array.from(text.matchAll(/\bdeno[@` ]+(\d+\.\d+\.\d+)/gi), ([, version]) => version);
+    assertEquals(named, named.map(() => ours), file);
+  }
+});
