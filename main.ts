@@ -19,6 +19,7 @@ import { Shutdown } from "./service/shutdown.ts";
 import { keepSnapshot, whyNotSaved } from "./service/snapshot.ts";
 import { type Certificate, readCertificate } from "./service/tls.ts";
 import { lookAt, Watch } from "./service/watch.ts";
+import { readAuthorities } from "./upstream/authorities.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { Outage } from "./upstream/outage.ts";
@@ -48,21 +49,22 @@ export async function main(args: readonly string[]): Promise<void> {
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
   if (command.does === "usage") return fail(USAGE);
-  const { text, config, certificate } = await readConfig(command.file);
+  const { text, config, certificate, caCerts } = await readConfig(command.file);
   if (command.does === "check") return check(command.file, config);
   const log = createLog();
   survive(log);
   const metrics = new Metrics();
   const outage = new Outage(log);
   bypassProxy();
-  const ask = observe(createStacosys({ url: config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const { stacosys, timeoutMs } = config;
+  const ask = observe(createStacosys({ url: stacosys, timeoutMs, caCerts }), metrics, outage);
   const { staleMs, staleWhileRevalidateMs, paths } = config;
   const cache = new Cache<string>({ ...config, staleMs: Math.max(staleMs, staleWhileRevalidateMs) });
   const counters = new Counters({ cache, ask, outage, staleIfErrorMs: staleMs, staleWhileRevalidateMs });
   const proxy = createProxy({ ...config, cache, counters, requests: metrics.requests, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
-  const { reusePort, admin, stacosys, snapshotFile: file, watchFile } = config;
+  const { reusePort, admin, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
   // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
@@ -102,6 +104,7 @@ interface Settings {
   readonly text: string;
   readonly config: Config;
   readonly certificate: Certificate | undefined;
+  readonly caCerts: string[];
 }
 
 async function readConfig(file: string): Promise<Settings> {
@@ -112,13 +115,17 @@ async function readConfig(file: string): Promise<Settings> {
     return fail(`File error: ${reason(error)}`);
   }
   const { config, faults, warnings } = parseConfig(text, file);
+  const { caCerts, fault } = readAuthorities();
+  if (fault !== undefined && config?.stacosys.startsWith("https:")) {
+    warnings.push(`${file}: Stacosys: an authority of your own may not be trusted: ${fault}`);
+  }
   const certificate = config?.tls && await readCertificate(
     config.tls,
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
     (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
   );
   for (const warning of warnings) say(`warning: ${warning}`, console.warn);
-  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate };
+  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate, caCerts };
 }
 
 /** Checks what only the service's own user can know. */

@@ -38,6 +38,8 @@ export interface StacosysOptions {
   readonly url: string;
   /** How long an answer may take, its body and the wait for the semaphore included, in milliseconds. */
   readonly timeoutMs: number;
+  /** Authorities, in PEM, that are trusted besides those that Mozilla knows. */
+  readonly caCerts?: string[];
 }
 
 /** A count has about 12 bytes; a body longer than this is not read. */
@@ -70,8 +72,8 @@ export function bypassProxy(): void {
  * Each request has a connection of its own: Flask closes it after each answer, and servers that keep it open may close
  * it at the very moment at which it would be used again.
  */
-export function createStacosys({ url, timeoutMs }: StacosysOptions): Ask {
-  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+export function createStacosys({ url, timeoutMs, caCerts = [] }: StacosysOptions): Ask {
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0, caCerts });
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
 

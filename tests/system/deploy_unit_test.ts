@@ -5,7 +5,6 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { OPTIONS } from "../../compile/compile.ts";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
@@ -137,10 +136,6 @@ Deno.test("the drop-in and the site name the same certificate, and the drop-in t
 
 Deno.test("the documentation names each file of deploy/", async () => {
   for await (const { name } of Deno.readDir(pathOf(""))) assert(OPERATIONS.includes(name), name);
-});
-
-Deno.test("the documentation starts deno itself with the options of the executable", () => {
-  assert(OPERATIONS.replaceAll(/ \\\n +/g, " ").includes(` ${OPTIONS.join(" ")} /usr/local/lib/httpfastcache.js `));
 });
 
 Deno.test("each link within the documentation leads to a heading", () => {
