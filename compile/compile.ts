@@ -92,6 +92,8 @@ async function compileNatively(file: string, target: string): Promise<string | u
 /** The command line, behind `deno`, by which `deno compile` makes `file`. */
 export function denoCompile(file: string, target: string = Deno.build.target): string[] {
   // A code cache would be a file in $TMPDIR by a name that anybody can guess.
+  // What else the launcher sees to is not needed: by the sources of Deno 2.9 a compiled program heeds neither DENO_V8_FLAGS,
+  // NODE_OPTIONS nor DENO_PERMISSION_BROKER_PATH.
   const options = ["--no-code-cache", "--exclude-unused-npm", "--target", target, "--output", file];
   return ["compile", ...OPTIONS, ...options, "main.ts"];
 }
