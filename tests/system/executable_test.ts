@@ -82,8 +82,7 @@ for (const target of ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"]) {
 }
 
 Deno.test("what the environment has for other programs on the runtime is not listened on", async () => {
-  // There it could not.
-  const command = ["env", "DENO_SERVE_ADDRESS=tcp:192.0.2.1:80", ...FROM_SOURCE];
+  const command = ["env", `DENO_SERVE_ADDRESS=tcp:127.0.0.1:${freePort()}`, ...FROM_SOURCE];
   await using program = await startProgram({ Stacosys: "http://127.0.0.1:8100" }, command);
   assertStringIncludes(program.stdout(), `listening on ${program.url}`);
 });
