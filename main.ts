@@ -20,6 +20,7 @@ import { Snapshot } from "./service/snapshot.ts";
 import { whyNotSaved } from "./service/snapshot_file.ts";
 import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
 import { Watch, whyNotSeen } from "./service/watch.ts";
+import { readAuthorities } from "./upstream/authorities.ts";
 import { countOf } from "./upstream/count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { proxyAsGo } from "./upstream/no_proxy.ts";
@@ -57,14 +58,14 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
   if (command.does === "usage") return fail(USAGE);
-  const { text, config, certificate } = await readConfig(command.file);
+  const { text, config, certificate, caCerts } = await readConfig(command.file);
   if (command.does === "check") return check(command.file, config);
   const log = createLog();
   survive(log);
   const metrics = new Metrics();
   const outage = new Outage(log);
   proxyAsGo(config.stacosys.url);
-  const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs }), metrics, outage);
+  const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs, caCerts }), metrics, outage);
   const { paths } = config;
   const counters = new Counters({ ...config, ask, outage });
   const { cache } = counters;
@@ -137,6 +138,7 @@ interface Settings {
   readonly text: string;
   readonly config: Config;
   readonly certificate: Certificate | undefined;
+  readonly caCerts: string[];
 }
 
 async function readConfig(file: string): Promise<Settings> {
@@ -147,13 +149,15 @@ async function readConfig(file: string): Promise<Settings> {
     return fail(`File error: ${reason(error)}`);
   }
   const { config, text, faults, warnings } = parseConfig(given, file);
+  const { caCerts, fault } = readAuthorities(config?.stacosys.url ?? "");
+  if (fault !== undefined) warnings.push(`${file}: Stacosys: an authority of your own may not be trusted: ${fault}`);
   const certificate = config?.tls && await readCertificate(
     config.tls,
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
     (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
   );
   for (const warning of warnings) say(`warning: ${warning}`, console.warn);
-  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate };
+  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate, caCerts };
 }
 
 /** Checks what only the service's own user can know. */

@@ -7,6 +7,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import project from "../deno.json" with { type: "json" };
+import { reason } from "../service/log.ts";
 import { writeSelfExtracting } from "./self_extracting.ts";
 
 /** Flags of V8 that keep the program small, whichever kind of file it is in; docs/performance.md says why they were chosen. */
@@ -20,18 +21,21 @@ export const OPTIONS: readonly string[] = [
     "--allow-net",
     "--allow-read",
     "--allow-write",
-    "--allow-env=NO_PROXY,no_proxy,ALL_PROXY,all_proxy",
+    "--allow-env=NO_PROXY,no_proxy,ALL_PROXY,all_proxy,SSL_CERT_FILE,DENO_TLS_CA_STORE,DENO_SERVE_ADDRESS",
     "--allow-sys=uid,hostname",
   ],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
   `--v8-flags=${V8_FLAGS}`,
 ];
 
-/** Where npm keeps the runtime for other machines. */
+/** The machines that an executable can be made for, and where npm keeps the runtime for each. */
 const NPM_RUNTIMES: Readonly<Record<string, string>> = {
   "x86_64-unknown-linux-gnu": "@deno/linux-x64-glibc",
   "aarch64-unknown-linux-gnu": "@deno/linux-arm64-glibc",
 };
+
+/** A configuration with HTTPS on both sides. Its certificate is for nothing else. */
+const TRIAL = "compile/trial/config.json";
 
 const ROOT = `${import.meta.dirname}/..`;
 
@@ -41,41 +45,80 @@ async function compile(args: readonly string[]): Promise<void> {
   if (typeof target !== "string" || _.length > 0 || Object.keys(strange).length > 0) {
     throw new Error(`expected --target TARGET or nothing, got ${args.join(" ")}`);
   }
+  if (!(target in NPM_RUNTIMES)) {
+    throw new Error(`expected --target ${Object.keys(NPM_RUNTIMES).join(" or ")}, got ${target}`);
+  }
   const output = `${ROOT}/dist/${project.name}`;
   await Deno.mkdir(`${ROOT}/dist`, { recursive: true });
   // Beside it first: the file that is there may be running.
   const beside = await Deno.makeTempDir({ dir: `${ROOT}/dist` });
   try {
-    const missing = await compileNatively(`${beside}/${project.name}`, target);
-    if (missing !== undefined) {
-      console.log(
-        `no base runtime for deno compile, so the file will unpack itself (${missing}); DENORT_BIN can name one`,
-      );
-      await compileSelfExtracting(`${beside}/${project.name}`, target);
-    }
-    await Deno.rename(`${beside}/${project.name}`, output);
+    const file = `${beside}/${project.name}`;
+    const kind = await make(file, target);
+    await Deno.rename(file, output);
     const { size } = await Deno.stat(output);
-    const kind = missing === undefined ? "deno compile" : "self-extracting";
-    console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}`);
+    const tried = target === Deno.build.target ? "" : ", not tried";
+    console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}${tried}`);
   } finally {
     await Deno.remove(beside, { recursive: true });
   }
 }
 
-/** Returns why the base runtime cannot be had, or `undefined` if `deno compile` did its work. */
-async function compileNatively(output: string, target: string): Promise<string | undefined> {
+/** Makes a file that is good, as far as this machine can try it, and returns its kind. */
+async function make(file: string, target: string): Promise<string> {
+  const why = await compileNatively(file, target) ?? await whyNotGood(file, target);
+  if (why === undefined) return "deno compile";
+  console.log(`deno compile made no good file, so it will unpack itself: ${why}`);
+  await compileSelfExtracting(file, target);
+  const fault = await whyNotGood(file, target);
+  if (fault !== undefined) throw new Error(`the self-extracting file is not good: ${fault}`);
+  return "self-extracting";
+}
+
+/** Returns why `deno compile` could not write the file, or `undefined` if it did. */
+async function compileNatively(file: string, target: string): Promise<string | undefined> {
+  if (!Deno.env.has("DENORT_BIN")) console.log(`deno compile downloads its base runtime for ${target}, if it has none`);
   try {
-    await run(Deno.execPath(), denoCompile(output, target));
+    await run(Deno.execPath(), denoCompile(file, target));
   } catch (error) {
-    const why = /Setting up base binary\.\s+1: (.*)/.exec(String(error))?.[1];
-    if (why === undefined || Deno.env.has("DENORT_BIN")) throw error;
-    return why;
+    const [, causes] = String(error).split("Caused by:");
+    // It is the program's fault, then.
+    if (causes === undefined) throw error;
+    const lines = causes.trim().split("\n").map((line) => line.replace(/^ *(\d+: )?/, "").replace(/\.$/, ""));
+    return lines.filter((line, i) => !lines[i - 1]?.includes(line)).join(": ");
   }
 }
 
-/** The command line, behind `deno`, by which `deno compile` makes `output`. */
-export function denoCompile(output: string, target: string = Deno.build.target): string[] {
-  return ["compile", ...OPTIONS, "--exclude-unused-npm", "--target", target, "--output", output, "main.ts"];
+/** The command line, behind `deno`, by which `deno compile` makes `file`. */
+export function denoCompile(file: string, target: string = Deno.build.target): string[] {
+  // A code cache would be a file in $TMPDIR by a name that anybody can guess.
+  // What else the launcher sees to is not needed: by the sources of Deno 2.9 a compiled program heeds neither DENO_V8_FLAGS,
+  // NODE_OPTIONS nor DENO_PERMISSION_BROKER_PATH.
+  const options = ["--no-code-cache", "--exclude-unused-npm", "--target", target, "--output", file];
+  return ["compile", ...OPTIONS, ...options, "main.ts"];
+}
+
+/** Tries a file if it was made for this machine: is it the program, and is all there that HTTPS needs? */
+export async function whyNotGood(file: string, target: string = Deno.build.target): Promise<string | undefined> {
+  if (target !== Deno.build.target) return undefined;
+  const CACHE_DIRECTORY = await Deno.makeTempDir();
+  async function fails(expected: string, ...args: string[]): Promise<string | undefined> {
+    const command = new Deno.Command(file, { args, cwd: ROOT, env: { CACHE_DIRECTORY }, stdin: "null" });
+    const { success, stdout, stderr } = await command.output();
+    const said = text(stdout) + text(stderr);
+    if (success && said.startsWith(expected)) return undefined;
+    return `expected "${expected.trim()}" of ${args.at(-1)}, got "${
+      said.trim().replaceAll(/\s+/g, " ").slice(0, 100)
+    }"`;
+  }
+  try {
+    return await fails(`${project.name} ${project.version}\n`, "--version") ??
+      await fails(`${TRIAL}: good`, "--config", TRIAL, "--check");
+  } catch (error) {
+    return reason(error);
+  } finally {
+    await Deno.remove(CACHE_DIRECTORY, { recursive: true });
+  }
 }
 
 /**
@@ -98,11 +141,9 @@ export async function compileSelfExtracting(output: string, target: string = Den
 
 /** Brings the runtime for `target`, of the version of this one, into `folder`. */
 async function runtimeFromNpm(target: string, folder: string): Promise<string> {
-  const name = NPM_RUNTIMES[target];
-  if (name === undefined) {
-    throw new Error(`expected --target ${Object.keys(NPM_RUNTIMES).join(" or ")} without DENORT_BIN, got ${target}`);
-  }
+  const name = NPM_RUNTIMES[target] ?? "";
   const version = Deno.version.deno;
+  console.log(`downloading ${name}@${version} from npm`);
   try {
     await run("npm", ["pack", "--pack-destination", folder, `${name}@${version}`]);
   } catch (error) {
@@ -118,15 +159,19 @@ async function runtimeFromNpm(target: string, folder: string): Promise<string> {
 async function run(command: string, args: string[]): Promise<void> {
   const child = new Deno.Command(command, { args, cwd: ROOT, stdin: "null", env: { NO_COLOR: "1" } });
   const { success, stderr } = await child.output();
-  const why = new TextDecoder().decode(stderr).replace(/\s+Stack backtrace:[^]*/, "");
+  const why = text(stderr).replace(/\s+Stack backtrace:[^]*/, "");
   if (!success) throw new Error(`${command.replace(/.*\//, "")} ${args[0]} failed: ${why.trim()}`);
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 if (import.meta.main) {
   try {
     await compile(Deno.args);
   } catch (error) {
-    console.error(`compile: ${error instanceof Error ? error.message : error}`);
+    console.error(`compile: ${reason(error)}`);
     Deno.exit(1);
   }
 }

@@ -5,10 +5,19 @@
 # process id, signals, standard input and exit status are the program's. Needs tar, gzip and coreutils, or busybox.
 
 user=$(id -u)
+tmp=${TMPDIR:-/tmp}
+expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of user $user that nobody else may \
+write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
+why="cannot unpack: $expected"
+# There may be a folder later. A file that is broken or not for this machine is status 1.
+status=75
 
+# Ends with a line. Systemd gives up what it has to start anew five times within 10 s.
 fail() {
-  printf 'httpfastcache: %s\n' "$(printf %s "$1" | tr -s '\n' ' ')" >&2
-  exit 1
+  [ "$status" -eq 75 ] && why="$why; exiting with status 75 in 10 s"
+  printf 'httpfastcache: %s\n' "$(printf %s "$why" | tr -s '\n' ' ')" >&2
+  [ "$status" -eq 75 ] && sleep 10
+  exit "$status"
 }
 
 # True if $1 is a folder, not a link to one, that belongs to this user and that nobody else may write.
@@ -30,36 +39,63 @@ sweep() {
   done 2>/dev/null
 }
 
+archive() {
+  tail -n +@LINE@ <"$0"
+}
+
 # Unpacks beside $at and moves the files there, where those of another start that has done the same may be already.
 unpack() {
   machine=$(uname -m)
-  [ "$machine" = @MACHINE@ ] || fail "cannot start: made for @MACHINE@, and this machine is $machine"
+  [ "$machine" = @MACHINE@ ] || status=1 why="cannot start: made for @MACHINE@, and this machine is $machine"
+  [ "$status" -eq 75 ] || fail
   sweep "$root"/unpacked-*.*
   new=$at.$$
   for signal in HUP INT TERM; do trap "rm -rf \"\$new\"; trap - $signal; kill -s $signal $$" "$signal"; done
-  what="cannot unpack into $root"
-  why=$({ rm -rf "$new" && mkdir -m 700 "$new" && tail -n +@LINE@ | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1 <"$0") &&
-    what="cannot start: the Deno runtime needs glibc 2.27 or later, and does not run in $root" &&
-    why=$("$new/httpfastcache" --version 2>&1 >/dev/null </dev/null) &&
-    what="cannot use $at: expected a folder of user $user that nobody else may write" &&
-    { mkdir -m 700 "$at" 2>/dev/null || ours "$at"; } &&
-    why=$(mv -f "$new"/* "$at" 2>&1)
+  if ! why=$({ rm -rf "$new" && mkdir -m 700 "$new" && archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then
+    why="cannot unpack into $root: $why"
+    archive | gzip -t 2>/dev/null || status=1
+  elif runs && ! why=$({ ours "$at" || mkdir -m 700 "$at" || ours "$at"; } 2>&1 && mv -f "$new"/* "$at" 2>&1); then
+    why="cannot use $at: expected a folder of user $user that nobody else may write: $why"
+  fi
   rm -rf "$new"
-  unpacked || fail "$what${why:+: $why}"
+  trap - HUP INT TERM
+  [ "$status" -eq 75 ] || fail
+  unpacked
+}
+
+# True if the runtime runs on this machine, and in this folder.
+runs() {
+  why=$({ "$new/httpfastcache" --version; } 2>&1 >/dev/null </dev/null)
+  case $? in
+    0) return ;;
+    126) why="cannot run anything in $root: $why" && return 1 ;;
+    127) why="needs glibc 2.27 or later for @MACHINE@: $why" ;;
+    132) why="needs an instruction that this processor lacks" ;;
+    *) why="ends with status $?: $why" ;;
+  esac
+  status=1 why="cannot start: the Deno runtime $why"
+  return 1
 }
 
 [ -O "$HOME" ] && home=$HOME/.cache/httpfastcache || home=
-for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfastcache}" "$home"; do
+# Where all may write, the sticky bit keeps them from moving what is another's.
+[ -k "$tmp" ] || ours "$tmp" && private=$tmp/httpfastcache-$user || private=
+for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfastcache}" "$home" "$private"; do
   case $root in /*) ;; *) continue ;; esac
-  (umask 077 && mkdir -p "$root") 2>/dev/null
+  made=$(umask 077 && mkdir -p "$root" 2>&1) || why="cannot unpack: $expected: $made"
+  # Anybody may have put a link there.
+  [ "$root" != "$private" ] || ours "$root" || continue
   root=$(cd -P "$root" 2>/dev/null && pwd -P) && ours "$root" || continue
   at=$root/unpacked-@HASH@
   unpacked || { [ -w "$root" ] && unpack; } || continue
   sweep "$root"/unpacked-*
   export DENO_DIR="$at/cache" DENO_NO_UPDATE_CHECK=1
   # What the environment has for other programs on this runtime.
-  unset DENO_SERVE_ADDRESS DENO_V8_FLAGS DENO_PERMISSION_BROKER_PATH NODE_OPTIONS
-  exec "$at/httpfastcache" run --no-config @OPTIONS@ "$at/program.js" "$@"
+  unset DENO_V8_FLAGS DENO_PERMISSION_BROKER_PATH NODE_OPTIONS
+  # The process is called what this file is, as any other would be.
+  as=$at/as/${0##*/}
+  [ -x "$as" ] || { mkdir -p "$at/as" && ln -s ../httpfastcache "$as"; } 2>/dev/null
+  [ -x "$as" ] || as=$at/httpfastcache
+  exec "$as" run --no-config @OPTIONS@ "$at/program.js" "$@"
 done
-fail "cannot unpack: expected CACHE_DIRECTORY, XDG_CACHE_HOME or HOME to name a folder of user $user that nobody else \
-may write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\" and \"$HOME\""
+fail

@@ -46,6 +46,8 @@ export function listen(
     log("error", `a request could not be answered: ${inFull(error)}`);
     return new Response("500 internal server error\n", { status: 500 });
   }
+  // An address that was meant for another program on this runtime would be listened on instead.
+  Deno.env.delete("DENO_SERVE_ADDRESS");
   const pair = certificate && { cert: certificate.cert, key: certificate.key };
   const options = { reusePort, ...pair, port, onListen: () => {}, onError };
   const on = (hostname: string) =>

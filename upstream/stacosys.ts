@@ -41,6 +41,8 @@ export interface StacosysOptions {
   readonly timeoutMs: number;
   /** A monotonic clock; `performance.now` by default. */
   readonly monotonic?: () => number;
+  /** Authorities, in PEM, that are trusted besides those that Mozilla knows. */
+  readonly caCerts?: string[];
 }
 
 /** A count has about 12 bytes; a body longer than this is not read. */
@@ -68,9 +70,9 @@ const MAX_REDIRECTS = 10;
  * it at the very moment at which it would be used again.
  */
 export function createStacosys(
-  { url, authorization, timeoutMs, monotonic = () => performance.now() }: StacosysOptions,
+  { url, authorization, timeoutMs, caCerts = [], monotonic = () => performance.now() }: StacosysOptions,
 ): Ask {
-  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0, caCerts });
   const semaphore = new Semaphore(MAX_AT_ONCE);
   const inTime = `within ${timeoutMs / 1000} s`;
   const headers = authorization === undefined ? HEADERS : { ...HEADERS, authorization };

@@ -6,11 +6,11 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { denoCompile, OPTIONS } from "../../compile/compile.ts";
+import { denoCompile, OPTIONS, whyNotGood } from "../../compile/compile.ts";
 import project from "../../deno.json" with { type: "json" };
 import { executable } from "./executable.ts";
 import { FOR_THE_EXECUTABLE, testWith } from "./needs.ts";
-import { freePort } from "./program.ts";
+import { freePort, FROM_SOURCE, startProgram } from "./program.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../..`);
 
@@ -38,6 +38,54 @@ async function deno(args: string[]): Promise<string> {
   assert(success, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr);
 }
+
+for (
+  const [what, script, fault] of [
+    [
+      "is good",
+      'case "$*" in --version) echo NAME ;; *--check) echo compile/trial/config.json: good ;; esac',
+      undefined,
+    ],
+    ["is the runtime itself", "echo deno 2.9.6", 'expected "NAME" of --version, got "deno 2.9.6"'],
+    [
+      "fails with HTTPS",
+      'case "$*" in --version) echo NAME ;; *) echo no node:crypto >&2; exit 1 ;; esac',
+      'expected "compile/trial/config.json: good" of --check, got "no node:crypto"',
+    ],
+  ] as const
+) {
+  Deno.test(`what was made is tried: a file that ${what} is ${fault === undefined ? "taken" : "not"}`, async () => {
+    const file = await Deno.makeTempFile();
+    const named = (text: string) => text.replaceAll("NAME", `${project.name} ${project.version}`);
+    await Deno.writeTextFile(file, `#!/bin/sh\n${named(script)}\n`, { mode: 0o755 });
+    await Deno.chmod(file, 0o755);
+    assertEquals(await whyNotGood(file), fault && named(fault));
+    await Deno.remove(file);
+  });
+}
+
+for (const target of ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"]) {
+  Deno.test(`no file is made for ${target}, and one line says for what it is`, async () => {
+    const args = [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-env=DENORT_BIN",
+      "compile/compile.ts",
+      "--target",
+      target,
+    ];
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
+    const line = `expected --target x86_64-unknown-linux-gnu or aarch64-unknown-linux-gnu, got ${target}`;
+    assertEquals({ code, stderr: new TextDecoder().decode(stderr) }, { code: 1, stderr: `compile: ${line}\n` });
+  });
+}
+
+Deno.test("what the environment has for other programs on the runtime is not listened on", async () => {
+  const command = ["env", `DENO_SERVE_ADDRESS=tcp:127.0.0.1:${freePort()}`, ...FROM_SOURCE];
+  await using program = await startProgram({ Stacosys: "http://127.0.0.1:8100" }, command);
+  assertStringIncludes(program.stdout(), `listening on ${program.url}`);
+});
 
 /** Two folders: the executable alone in one, and another to work in. */
 interface Place {
@@ -121,6 +169,10 @@ Deno.test("deno task start has the flags of V8 and the environment that the exec
       `${option} in ${start.join(" ")}`,
     );
   }
+});
+
+test("the self-extracting file is good", async () => {
+  assertEquals(await whyNotGood(await executable()), undefined);
 });
 
 test("copied alone into a folder with blanks and accents, it serves with nothing in its environment but where to unpack", () =>
