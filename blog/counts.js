@@ -1,90 +1,121 @@
 /*
- * Shows how many comments each article has, with one request for a whole page. It needs its tag (and the end tag, which
- * must not stand here) anywhere in the page, and a mark on each element that shows a count:
+ * Shows how many comments each article has: docs/blog.md.
  *
  *   <script src="https://comments.example.org/comments/counts.js" data-token="TOKEN" async>
- *
- *   <a href="/2017/some-article/#comments" data-stacosys-url="/2017/some-article/">Comments</a>
- *
- * Attributes of the tag:
- *
- *   data-token   the token of the site, if Stacosys wants one
- *   data-none    the text for no comments; that of data-many if not given
- *   data-one     the text for one comment, {n} being the number: "{n} comment" if not given
- *   data-many    the text for all else: "{n} comments" if not given
- *   data-two, data-few, data-other
- *                other plurals, as the language has them; data-one and data-many are then those of the language too
- *   lang         the language of the texts, if it is not that of the page
- *   data-server  what comes before /comments/counts, if the script is not loaded from there
- *
- * Attributes of the page's elements:
- *
- *   data-stacosys-url    the url that the comment form sends; without a value the path of the element's href
- *   data-stacosys-count  on an element within: the text goes there, and all around it stays
- *
- * A count that cannot be had leaves its element as it is. stacosysCounts() asks for marked elements that have no count
- * yet, and may be a listener of any event. stacosysCounts(element), or a list of elements, asks again for all within.
- * Both return a promise of the numbers by url, null for one that could not be had; it never fails.
+ *   <a href="/2017/article/#comments" data-stacosys-url="/2017/article/">Comments</a>
  */
 (function () {
-  "use strict";
-  // In a module there is none.
+  // Of two tags the first asks.
+  if (self.stacosysCounts) return;
   const current = document.currentScript;
-  /** For each element the url asked for and the promise of its answer. */
-  const asked = new WeakMap();
+  /** By url: when it was asked for, the answer, the count. */
+  const asked = new Map();
+  /** By element: its url, its text, the text written. */
+  const shown = new WeakMap();
+  const later = new Set();
+  const made = {};
+  let path, tag;
 
-  self.stacosysCounts = async function (within) {
-    const tag = findTag();
-    if (tag === undefined) {
-      console.warn(
-        'No comment counts: no script tag says where to ask. Write <script src="https://comments.example.org/comments/counts.js">, ' +
-          'or data-server="https://comments.example.org" on the tag of the script that holds or imports counts.js.',
-      );
-      return {};
-    }
-    const roots = Array.from(within instanceof Node ? [within] : within || [])
-      .filter((each) => each instanceof Node && "querySelectorAll" in each);
-    const again = roots.length > 0;
-    const urls = markedIn(again ? roots : [document]);
-    const wanted = new Set();
-    for (const [element, url] of urls) {
-      if (again || (asked.get(element) || {}).url !== url) wanted.add(url);
-    }
-    const answers = new Map();
-    for (const portion of portions(wanted)) {
-      const answer = ask(tag, portion);
-      for (const url of portion) answers.set(url, answer);
-    }
-
-    const inWords = wordsOf(tag);
-    const counts = {};
-    await Promise.all([...urls].map(async ([element, url]) => {
-      const isNew = answers.has(url);
-      if (isNew) asked.set(element, { url, answer: answers.get(url) });
-      const own = asked.get(element);
-      const count = (await own.answer)[url];
-      const known = typeof count === "number";
-      counts[url] = known ? count : null;
-      if (!known && asked.get(element) === own) asked.delete(element);
-      if (known && isNew && urlOf(element) === url) {
-        (element.querySelector("[data-stacosys-count]") || element).textContent = inWords(count);
-      }
-    }));
-    return counts;
+  self.stacosysCounts = function (within) {
+    const roots = Array.from(within instanceof Node ? [within] : within || []).filter((each) => each instanceof Node);
+    for (const root of roots) watch(root.getRootNode());
+    return roots.length > 0 ? show(roots, () => false) : show([document], (known) => isFresh(known) && !known.failed);
   };
 
-  /** A loader or a bundle hides the script's own tag; then it is one that names the script or the server. */
-  function findTag() {
-    const namesServer = (tag) => tag.dataset.server !== undefined;
-    if (current !== null && (namesServer(current) || /s\.js([?#]|$)/.test(current.src))) return current;
-    const tags = Array.from(document.scripts);
-    return tags.find((tag) => /\/counts\.js([?#]|$)/.test(tag.src)) || tags.find(namesServer);
+  const observer = new MutationObserver((records) => {
+    const roots = new Set();
+    for (const { target, addedNodes } of records) {
+      const element = target.closest ? target : target.parentElement;
+      if (element) roots.add(element.closest("[data-stacosys-url]"));
+      for (const node of addedNodes) roots.add(node);
+    }
+    if (path !== (path = location.pathname)) roots.add(document);
+    marksIn(roots).forEach(keep);
+  });
+
+  function watch(root) {
+    observer.observe(root, {
+      attributeFilter: ["data-stacosys-url", "href"],
+      characterData: true,
+      childList: true,
+      subtree: true,
+    });
   }
 
-  /** The marked elements, each with its url. */
-  function markedIn(roots) {
+  function keep(url, element) {
+    const { text } = ownOf(element, url);
+    const known = asked.get(url) || {};
+    if (text === undefined && !(isFresh(known) && known.count >= 0)) {
+      if (later.add(element).size > 1) return;
+      setTimeout(() => {
+        show(later, isFresh);
+        later.clear();
+      }, 100);
+    } else if (text !== placeIn(element).textContent) {
+      // Whoever takes it away each time may have it so.
+      const now = performance.now();
+      known.times = now - known.last < 3000 ? known.times + 1 : 1;
+      known.last = now;
+      if (known.times < (text === undefined ? 50 : 10)) write(element, url, known.count);
+    }
+  }
+
+  function isFresh(known) {
+    return performance.now() - known.at < 60000;
+  }
+
+  function ownOf(element, url) {
+    const place = placeIn(element);
+    let own = shown.get(element) || {};
+    if (own.url !== url) {
+      if (own.text === place.textContent) place.textContent = own.before;
+      shown.set(element, own = { url, before: place.textContent });
+    }
+    return own;
+  }
+
+  function write(element, url, count) {
+    const text = ownOf(element, url).text = textOf(element, count);
+    if (text !== placeIn(element).textContent) placeIn(element).textContent = text;
+  }
+
+  function placeIn(element) {
+    return element.querySelector("[data-stacosys-count]") || element;
+  }
+
+  async function show(roots, isGood) {
+    if (!findTag()) {
+      console.warn('No comment counts: no script tag has data-server="https://comments.example.org"');
+      return {};
+    }
+    const urls = marksIn(roots);
+    const wanted = [...new Set(urls.values())].filter((url) => !isGood(asked.get(url) || {}));
+    const news = { at: performance.now(), answer: wanted.length > 0 && ask(wanted), failed: false };
+    for (const url of wanted) asked.set(url, Object.assign(asked.get(url) || {}, news));
+    const counts = {};
+    await Promise.all(Array.from(urls, async ([element, url]) => {
+      const known = asked.get(url);
+      const count = (await known.answer)[url];
+      known.failed = typeof count !== "number";
+      counts[url] = known.failed ? null : known.count = count;
+      if (!known.failed && urlOf(element) === url) write(element, url, count);
+    }));
+    return counts;
+  }
+
+  function findTag() {
+    return tag = tag || [current, ...document.scripts].find((each) =>
+      each && (
+        each.dataset.server !== undefined ||
+        (each === current ? /s\.js([?#]|$)/ : /\/counts\.js([?#]|$)/).test(each.src)
+      )
+    );
+  }
+
+  function marksIn(roots) {
     const urls = new Map();
     for (const root of roots) {
+      if (!root || !root.querySelectorAll) continue;
       for (const element of [root, ...root.querySelectorAll("[data-stacosys-url]")]) {
         const url = urlOf(element);
         // Without a url Stacosys counts the whole site.
@@ -97,79 +128,88 @@
   function urlOf(element) {
     const { stacosysUrl } = element.dataset || {};
     if (stacosysUrl === undefined) return "";
-    const path = /^http/.test(element.protocol) ? element.pathname : "";
-    // Half a character cannot be encoded; a form sends this in its place.
-    return (stacosysUrl.trim() || path).replace(/[\ud800-\udfff]/gu, "\ufffd");
+    const { protocol, pathname } = element.closest("[href]") || location;
+    return (stacosysUrl.trim() || (/^http/.test(protocol) ? pathname : "")).replace(/[\ud800-\udfff]/gu, "\ufffd");
   }
 
-  /** The service takes 100 articles at once, and NginX some 8 KB, so each article takes its share of room at least. */
-  function portions(urls) {
-    const room = 6000;
-    const found = [];
-    let left = 0;
-    for (const url of urls) {
-      const share = Math.max(encode(url).length, room / 100);
-      if (share > left) {
-        found.push([]);
-        left = room;
-      }
-      found[found.length - 1].push(url);
-      left -= share;
-    }
-    return found;
-  }
-
-  /** A promise of the counts by url, of none if the request fails. */
-  async function ask(tag, urls) {
+  async function ask(all) {
     const { token, server } = tag.dataset;
     const address = server === undefined
       ? tag.src.replace(/\.js([?#].*)?$/, "")
       : server.replace(/\/$/, "") + "/comments/counts";
-    try {
+    let why;
+
+    async function get(urls) {
       const parameters = urls.map((url) => "url=" + encode(url));
       if (token !== undefined) parameters.unshift("token=" + encode(token));
-      const response = await fetch(address + "?" + parameters.join("&")).catch((error) => {
-        throw new Error(
-          error.message + ". If the server is up, compare its CorsOrigin with the origin of this page: " + self.origin,
-        );
-      });
-      if (!response.ok) throw new Error("status " + response.status);
-      return Object((await response.json()).counts);
-    } catch (error) {
-      console.warn("No comment counts from " + address + ": " + error.message);
+      const query = "?" + parameters.join("&");
+      // The service takes 100, NginX 8 KB.
+      if (urls.length > 1 && (urls.length > 100 || query.length > 6000)) return;
+      try {
+        const response = await fetch(address + query);
+        if (response.ok) return Object((await response.json()).counts);
+        why = "status " + response.status;
+      } catch (error) {
+        why = error.message;
+        if (error instanceof TypeError) {
+          why += ". If the server is up, see connect-src of the page's Content-Security-Policy, and CorsOrigin for " +
+            self.origin;
+        }
+      }
+      return null;
+    }
+
+    /** A content blocker refuses one address, a server that is away both halves. */
+    async function halve(urls, answer) {
+      if (answer) return answer;
+      const middle = urls.length / 2;
+      const halves = urls.length > 1 ? [urls.slice(0, middle), urls.slice(middle)] : [];
+      const answers = await Promise.all(halves.map(get));
+      if (answers.some((each) => each !== null)) {
+        return Object.assign({}, ...await Promise.all(halves.map((half, i) => halve(half, answers[i]))));
+      }
+      console.warn("No comment counts from " + address + ": " + why);
       return {};
     }
+    return halve(all, await get(all));
   }
 
-  /** A slash stays a slash, so that a count is the same entry of the cache as when it was asked for alone. */
   function encode(text) {
     return encodeURIComponent(text).replace(/%2F/g, "/");
   }
 
-  /** What turns a number into the text of the tag. */
-  function wordsOf(tag) {
-    const { other = "{n} comments", many = other, one = "{n} comment", none = many } = tag.dataset;
-    let language = (tag.lang || document.documentElement.lang).replace(/_/g, "-");
-    try {
-      Intl.getCanonicalLocales(language);
-    } catch (_) {
-      // No language, or none that is one: that of the browser.
-      language = undefined;
-    }
-    const numbers = new Intl.NumberFormat(language);
-    // Safari has it since September 2019.
-    const plurals = Intl.PluralRules && new Intl.PluralRules(language);
-
-    return function (count) {
-      const category = plurals && plurals.select(count);
-      const text = tag.dataset[category];
-      // "One comment" is not true of 21, even where its plural is that of 1.
-      const alone = { one: 1, two: 2 }[category];
-      const fits = text !== undefined && (alone === undefined || alone === count || text.includes("{n}"));
-      return (count === 0 ? none : fits ? text : count === 1 ? one : many).replace(/\{n\}/g, numbers.format(count));
-    };
+  /** The first number takes 30 ms, the first plural 3. */
+  function intl(what, language) {
+    return made[what + language] = made[what + language] || new Intl[what]([language, "en"]);
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", self.stacosysCounts);
-  else self.stacosysCounts();
+  function textOf(element, count) {
+    const texts = Object.assign({}, tag.dataset, element.dataset);
+    const { other = "{n} comments", many = other, one = "{n} comment" } = texts;
+    const language = (tag.lang || document.documentElement.lang).replace(/_/g, "-");
+    let number = count;
+    let category = count === 1 ? "one" : "other";
+    try {
+      if (count > 999 || /^(\w{3}|a[rs]|bn|dz|f[af]|ks|m[ry]|ne|p[as]|s[ad]|u[rz])\b|-nu-/i.test(language)) {
+        number = intl("NumberFormat", language).format(count);
+      }
+      if (!/^(de|en|es|it|nl)\b/i.test(language)) category = intl("PluralRules", language).select(count);
+    } catch (_) {
+      // As in English.
+    }
+    if (count === 0 && "none" in texts) category = "none";
+    const text = texts[category];
+    // "One comment" is not true of 21, even where its plural is that of 1.
+    const alone = ["zero", "one", "two"].indexOf(category);
+    const fits = text !== undefined && (text.includes("{n}") || [-1, count].includes(alone));
+    return (fits ? text : count === 1 ? one : many).replace(/\{n\}/g, number);
+  }
+
+  function start() {
+    watch(document);
+    self.stacosysCounts();
+  }
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+  else start();
+  addEventListener("pageshow", ({ persisted }) => persisted && self.stacosysCounts(document));
 })();

@@ -13,8 +13,10 @@ export async function createScript(): Promise<(request: Request, cors: Readonly<
   const headers = {
     etag,
     "content-type": "text/javascript; charset=utf-8",
-    // A new version reaches all readers within the hour; until then, pages use the copy of the browser.
-    "cache-control": "public, max-age=3600",
+    // A new version is asked for after an hour, while the page uses the copy of the browser: no reader waits for it.
+    "cache-control": "public, max-age=3600, stale-while-revalidate=604800",
+    // A page that is isolated (Cross-Origin-Embedder-Policy) loads no other script.
+    "cross-origin-resource-policy": "cross-origin",
     "cache-status": "httpfastcache; hit",
   };
   return (request, cors) =>

@@ -401,7 +401,8 @@ Deno.test("the script for blogs is handed out, and not again to whoever has it",
   assertEquals(headers.get("access-control-allow-origin"), "*");
   assertEquals([status, text], [200, await Deno.readTextFile(new URL("../blog/counts.js", import.meta.url))]);
   assertEquals(headers.get("content-type"), "text/javascript; charset=utf-8");
-  assertEquals(headers.get("cache-control"), "public, max-age=3600");
+  assertEquals(headers.get("cache-control"), "public, max-age=3600, stale-while-revalidate=604800");
+  assertEquals(headers.get("cross-origin-resource-policy"), "cross-origin");
   const etag = headers.get("etag") ?? "";
   const again = await proxy.get("/comments/counts.js", { headers: { "if-none-match": etag } });
   assertEquals([again.status, again.text, again.headers.get("etag")], [304, "", etag]);

@@ -5,6 +5,7 @@
  */
 
 import { testWith } from "./needs.ts";
+import { connect, type Result } from "./socket.ts";
 import { until } from "../until.ts";
 
 /** How a page is looked at. */
@@ -37,8 +38,6 @@ export interface User extends AsyncDisposable {
   open(view?: View): Promise<Page>;
 }
 
-type Result = Record<string, unknown>;
-
 let browser: Promise<Browser> | undefined;
 Deno.test.afterAll(async () => await (await browser)?.[Symbol.asyncDispose]());
 
@@ -51,7 +50,7 @@ export function inBrowser(name: string, test: (open: User["open"]) => Promise<vo
 }
 
 /** Starts a browser with a profile of its own. */
-async function startChromium(): Promise<Browser> {
+export async function startChromium(): Promise<Browser> {
   const profile = await Deno.makeTempDir();
   const child = new Deno.Command("chromium", {
     args: [
@@ -72,7 +71,7 @@ async function startChromium(): Promise<Browser> {
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const { send, close } = await connect(child.stderr);
+  const { send, close } = await connect("Chromium", child.stderr);
 
   async function open(browserContextId: unknown, { width = 1280, height = 900, dark = false }: View): Promise<Page> {
     const { targetId } = await send("Target.createTarget", { url: "about:blank", browserContextId });
@@ -125,44 +124,6 @@ async function startChromium(): Promise<Browser> {
       await close();
       await child.status;
       await Deno.remove(profile, { recursive: true });
-    },
-  };
-}
-
-/** Connects to the browser, which says on stderr where it can be reached. */
-async function connect(stderr: ReadableStream<Uint8Array<ArrayBuffer>>) {
-  let url = "";
-  const said = stderr.pipeThrough(new TextDecoderStream());
-  const { promise: found, resolve: find } = Promise.withResolvers<void>();
-  const ended = (async () => {
-    for await (const text of said) {
-      url ||= /ws:\/\/\S+/.exec(text)?.[0] ?? "";
-      if (url !== "") find();
-    }
-  })();
-  await Promise.race([found, ended]);
-  if (url === "") throw new Error("Chromium did not start");
-
-  const socket = new WebSocket(url);
-  await new Promise((resolve) => socket.onopen = resolve);
-  const waiting = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
-  socket.onmessage = ({ data }) => {
-    const { id, result, error } = JSON.parse(data);
-    const { resolve, reject } = waiting.get(id) ?? {};
-    waiting.delete(id);
-    if (error === undefined) resolve?.(result);
-    else reject?.(new Error(error.message));
-  };
-  let last = 0;
-  return {
-    send(method: string, params: Result = {}, sessionId?: unknown): Promise<Result> {
-      const id = ++last;
-      socket.send(JSON.stringify({ id, method, params, sessionId }));
-      return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
-    },
-    async close(): Promise<void> {
-      socket.close();
-      await ended;
     },
   };
 }

@@ -13,6 +13,7 @@ const PACKAGES = {
   curl: "curl",
   dash: "dash",
   find: "findutils",
+  "firefox-esr": "firefox-esr",
   flock: "util-linux",
   go: "golang-go",
   gzip: "gzip",
@@ -23,6 +24,8 @@ const PACKAGES = {
   setpriv: "util-linux",
   "systemd-analyze": "systemd",
   tar: "tar",
+  WebKitWebDriver: "webkit2gtk-driver",
+  Xvfb: "xvfb",
   "/usr/share/gocode/src/github.com/patrickmn/go-cache": "golang-github-patrickmn-go-cache-dev",
 } as const;
 
