@@ -8,7 +8,7 @@
 const HANGS_MS = 3_000;
 
 /** What is said of it. */
-export const HANGS = `it has taken longer than ${HANGS_MS / 1000} s; does the disk hang?`;
+export const HANGS = `it takes longer than ${HANGS_MS / 1000} s (does the disk hang?)`;
 
 /** What `work` comes to, or `late` if it takes longer than 3 s. The work goes on. */
 export async function inTime<T, L>(work: Promise<T>, late: L): Promise<T | L> {

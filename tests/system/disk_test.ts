@@ -13,7 +13,7 @@ import { freePort, FROM_SOURCE, type Program, runProgram, startProgram } from ".
 import { ask, brief, received } from "./reader.ts";
 
 const FULL = "No space left on device (os error 28)";
-const HANGS = "it has taken longer than 3 s; does the disk hang?";
+const HANGS = "it takes longer than 3 s (does the disk hang?)";
 
 testWith(
   ["mount"],
