@@ -79,7 +79,8 @@ const SWEEP_SLICE = 1_000;
  * ```
  */
 export class Cache<V> {
-  readonly #ttlMs: number;
+  /** How long an entry is fresh. */
+  readonly ttlMs: number;
   readonly #staleMs: number;
   readonly #maxEntries: number;
   readonly #now: () => number;
@@ -89,7 +90,7 @@ export class Cache<V> {
   #evictions = 0;
 
   constructor({ ttlMs, staleMs = 0, maxEntries, now = Date.now }: CacheOptions) {
-    this.#ttlMs = ttlMs;
+    this.ttlMs = ttlMs;
     this.#staleMs = staleMs;
     this.#maxEntries = maxEntries;
     this.#now = now;
@@ -131,7 +132,7 @@ export class Cache<V> {
     if (old === undefined && this.#slots.size >= this.#maxEntries) this.#evict();
     const now = this.#now();
     const era = expiresAt !== undefined && expiresAt <= now ? { endsAt: expiresAt } : this.#era;
-    const slot = new Slot(value, expiresAt ?? now + this.#ttlMs, era, old?.visited ?? false);
+    const slot = new Slot(value, expiresAt ?? now + this.ttlMs, era, old?.visited ?? false);
     this.#slots.set(key, slot);
     return slot;
   }
@@ -189,7 +190,7 @@ export class Cache<V> {
   /** An expiry later than now + ttl means that the clock was set back: the entry is not fresh. */
   #isFresh(slot: Slot<V>): boolean {
     const left = slot.ttlEndsAt - this.#now();
-    return left > 0 && left <= this.#ttlMs && !slot.purged;
+    return left > 0 && left <= this.ttlMs && !slot.purged;
   }
 
   #isOver(slot: Slot<V>): boolean {

@@ -7,7 +7,7 @@
 import type { Cache } from "../cache.ts";
 import { HANGS, type InTime, inTime as byTimer } from "./in_time.ts";
 import { type Log, reason } from "./log.ts";
-import { readSnapshot, type Row, whyNotSaved, writeSnapshot } from "./snapshot_file.ts";
+import { type About, readSnapshot, type Row, whyNotSaved, writeSnapshot } from "./snapshot_file.ts";
 
 /** Where a snapshot is, and whose counts are in it. */
 export interface SnapshotOptions {
@@ -29,7 +29,7 @@ export interface Saved {
 export class Snapshot implements Saved {
   readonly file: string;
   readonly #cache: Cache<string>;
-  readonly #stacosys: string;
+  readonly #about: About;
   readonly #accepts: SnapshotOptions["accepts"];
   readonly #log: Log;
   readonly #inTime: InTime;
@@ -40,7 +40,7 @@ export class Snapshot implements Saved {
   constructor(cache: Cache<string>, { file, stacosys, accepts }: SnapshotOptions, log: Log, inTime = byTimer) {
     this.file = file;
     this.#cache = cache;
-    this.#stacosys = stacosys;
+    this.#about = { stacosys, ttlMs: cache.ttlMs };
     this.#accepts = accepts;
     this.#log = log;
     this.#inTime = inTime;
@@ -59,7 +59,7 @@ export class Snapshot implements Saved {
   load(): void {
     try {
       if (this.#fault === HANGS) throw new Error(HANGS);
-      for (const row of readSnapshot(this.file, this.#stacosys)) this.#take(row);
+      for (const row of readSnapshot(this.file, this.#about)) this.#take(row);
     } catch (error) {
       this.#log("warning", `cannot read ${this.file}: ${reason(error)}; starting cold`);
     }
@@ -92,7 +92,7 @@ export class Snapshot implements Saved {
     const rows = this.#cache.entries().map((
       [key, { value, expiresAt, purged }],
     ): Row => [key, value, expiresAt, purged]);
-    const fault = await writeSnapshot(this.file, this.#stacosys, rows);
+    const fault = await writeSnapshot(this.file, this.#about, rows);
     this.#tell(fault);
     return fault;
   }

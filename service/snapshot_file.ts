@@ -12,6 +12,14 @@ import { reason } from "./log.ts";
 /** A count: its key, its body, when it expires or has expired, and whether a purge did that. */
 export type Row = readonly [key: string, body: string, expiresAt: number, purged: boolean];
 
+/** What the counts of a snapshot are. */
+export interface About {
+  /** The URL of the Stacosys whose counts they are. */
+  readonly stacosys: string;
+  /** How long they are fresh, in milliseconds. */
+  readonly ttlMs: number;
+}
+
 const KIND = "httpfastcache snapshot";
 const VERSION = 1;
 
@@ -25,12 +33,12 @@ const LONGEST_HEADER = 64 * 1024;
 const PORTION = 500;
 
 /**
- * All rows of a file, none if there is no file.
+ * All rows of a file, none if there is no file. If counts were fresh for longer when it was written, they expire sooner than
+ * it says.
  *
- * @param stacosys whose counts they must be.
  * @throws {Error} if it is not ours, or not whole.
  */
-export function readSnapshot(file: string, stacosys: string): Row[] {
+export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   let text;
   try {
     // What is no file may never end.
@@ -52,13 +60,15 @@ export function readSnapshot(file: string, stacosys: string): Row[] {
   if (lines.at(-1) !== "" || foot["entries"] !== lines.length - 2) {
     throw new Error("expected a whole snapshot, got one that was cut short");
   }
+  const { ttlMs: ttlThen } = head;
+  const tooLongMs = typeof ttlThen === "number" ? Math.max(0, ttlThen - ttlMs) : 0;
   return lines.slice(0, -2).map((text, i) => {
     const [key, body, expiresAt, purged]: unknown[] = Object.values(parse(text));
     if (typeof key !== "string" || typeof body !== "string" || typeof expiresAt !== "number") {
       throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
     }
-    // Version 1.1 did not say of a row whether it was purged.
-    return [key, body, expiresAt, purged === true];
+    // Version 1.1 said neither the time to live nor whether a row was purged.
+    return [key, body, expiresAt - tooLongMs, purged === true];
   });
 }
 
@@ -67,8 +77,8 @@ export function readSnapshot(file: string, stacosys: string): Row[] {
  *
  * @returns why the new one is not on the disk; nothing if it is.
  */
-export function writeSnapshot(file: string, stacosys: string, rows: Iterable<Row>): Promise<string | undefined> {
-  return faultOf(replace(file, stacosys, rows));
+export function writeSnapshot(file: string, about: About, rows: Iterable<Row>): Promise<string | undefined> {
+  return faultOf(replace(file, about, rows));
 }
 
 /** Why a snapshot cannot be saved to `file`; nothing if it can. */
@@ -81,12 +91,12 @@ function faultOf(work: Promise<void>): Promise<string | undefined> {
   return work.then(() => undefined, (error) => reason(error).replace(/( \(os error \d+\)).*/, "$1"));
 }
 
-async function replace(file: string, stacosys: string, rows: Iterable<Row>): Promise<void> {
+async function replace(file: string, about: About, rows: Iterable<Row>): Promise<void> {
   await expectOurs(file);
   // A fixed name: the next save replaces what a killed process left.
   const temporary = `${file}.tmp`;
   try {
-    await write(temporary, textOf(stacosys, rows));
+    await write(temporary, textOf(about, rows));
     await Deno.rename(temporary, file);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
@@ -138,8 +148,8 @@ async function write(file: string, texts: AsyncIterable<string>): Promise<void> 
   await to.syncData();
 }
 
-async function* textOf(stacosys: string, rows: Iterable<Row>): AsyncGenerator<string> {
-  let text = line({ kind: KIND, version: VERSION, stacosys });
+async function* textOf(about: About, rows: Iterable<Row>): AsyncGenerator<string> {
+  let text = line({ kind: KIND, version: VERSION, ...about });
   let entries = 0;
   for (const row of rows) {
     text += line(row);

@@ -56,6 +56,22 @@ Deno.test("a snapshot of version 1.1 is read", async () => {
   assertEquals(loaded(folder.path).get("/a")?.value, "7");
 });
 
+Deno.test("a count is no older than the time to live, also if that was longer when it was saved", async () => {
+  await using folder = await makeFolder();
+  let now = 1_000_000;
+  const cache = (ttlMs: number) => new Cache<string>({ ttlMs, staleMs: 3_600_000, maxEntries: 10, now: () => now });
+  const before = cache(3_600_000);
+  before.set("/a", "7");
+  await snapshotOf(before, folder.path).save();
+  const after = cache(300_000);
+  snapshotOf(after, folder.path).load();
+  const isFresh = [299_999, 300_000, 3_400_000].map((ageMs) => {
+    now = 1_000_000 + ageMs;
+    return after.get("/a") !== undefined;
+  });
+  assertEquals(isFresh, [true, false, false]);
+});
+
 Deno.test("what a process left that was killed while it saved is replaced by the next save", async () => {
   await using folder = await makeFolder();
   await Deno.writeTextFile(`${folder.path}/snapshot.tmp`, "[".repeat(1_000_000));
