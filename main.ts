@@ -21,12 +21,13 @@ import { whyNotSaved } from "./service/snapshot_file.ts";
 import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
 import { Watch, whyNotSeen } from "./service/watch.ts";
 import { readAuthorities } from "./upstream/authorities.ts";
-import { countOf } from "./upstream/count.ts";
+import { parseCount } from "./upstream/parse_count.ts";
 import { Counters } from "./upstream/counters.ts";
 import { proxyAsGo } from "./upstream/no_proxy.ts";
 import { Outage } from "./upstream/outage.ts";
 import { type Ask, createStacosys } from "./upstream/stacosys.ts";
 import { pathOf } from "./upstream/target.ts";
+import { PATHS } from "./upstream/versions.ts";
 
 const USAGE = `Usage: ${project.name} --config FILE [--check]
 
@@ -65,19 +66,21 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   const metrics = new Metrics();
   const outage = new Outage(log);
   proxyAsGo(config.stacosys.url);
-  const ask = observe(createStacosys({ ...config.stacosys, timeoutMs: config.timeoutMs, caCerts }), metrics, outage);
-  const { paths } = config;
-  const counters = new Counters({ ...config, ask, outage });
+  const { stacosys, timeoutMs, ttlMs, staleIfErrorMs, staleWhileRevalidateMs, maxEntries } = config;
+  const ask = observe(createStacosys({ ...stacosys, timeoutMs, caCerts }), metrics, outage);
+  const counters = new Counters({ ask, outage, ttlMs, staleIfErrorMs, staleWhileRevalidateMs, maxEntries });
   const { cache } = counters;
-  const proxy = createProxy({ ...config, counters, requests: metrics.requests, script: await createScript() });
+  const { paths = PATHS, corsOrigin, cacheControl } = config;
+  const { results } = metrics;
+  const proxy = createProxy({ counters, results, paths, corsOrigin, cacheControl, script: await createScript() });
   const shutdown = new Shutdown(proxy);
 
-  const { reusePort, admin, stacosys: { url }, snapshotFile: file, watchFile } = config;
+  const { reusePort, admin, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
   // It looks before the first count is fetched: a change in between would go unseen.
   await watch?.start();
-  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && countOf(body) !== undefined;
-  const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys: url, accepts }, log);
+  const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && parseCount(body) !== undefined;
+  const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys: stacosys.url, accepts }, log);
   await snapshot?.check();
 
   const readers: Listener[] = [];
@@ -98,8 +101,20 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   );
   readers.push(forReaders);
   const recent = new Recent({ cache, metrics, outage });
-  const sources = { cache, counters, metrics, outage, recent, readers: shutdown, watch, snapshot, certificate };
-  const handler = createAdmin({ ...config, ...sources });
+  const sources = {
+    cache,
+    ttlMs,
+    maxEntries,
+    counters,
+    metrics,
+    outage,
+    recent,
+    shutdown,
+    watch,
+    snapshot,
+    certificate,
+  };
+  const handler = createAdmin(sources);
   let waited = false;
   // Whoever has the owner's address gets each purge, and alone may save the snapshot.
   const whenOwned = admin && whenFree(
@@ -124,7 +139,11 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   if (!waited) owner = await whenOwned;
   const forOwner = owner === undefined ? "" : `, for its owner on ${urlsOf(owner)}`;
   say(`config: ${text}`);
-  say(`${project.name} ${project.version}: listening on ${urlsOf(forReaders)}${forOwner}, for Stacosys at ${url}`);
+  say(
+    `${project.name} ${project.version}: listening on ${
+      urlsOf(forReaders)
+    }${forOwner}, for Stacosys at ${stacosys.url}`,
+  );
 
   if (snapshot === undefined) await Deno.permissions.revoke({ name: "write" });
   if (snapshot === undefined && watch === undefined) await Deno.permissions.revoke({ name: "read" });
@@ -180,8 +199,8 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
     const start = performance.now();
     const answer = await ask(target, urgent);
     const ms = performance.now() - start;
-    metrics.answered(answer, ms / 1000);
-    outage.answered(target, answer, ms);
+    metrics.addAnswer(answer, ms / 1000);
+    outage.follow(target, answer, ms);
     return answer;
   };
 }

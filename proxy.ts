@@ -13,7 +13,7 @@ import { pathOf, targetOf } from "./upstream/target.ts";
 export interface ProxyOptions {
   readonly counters: Pick<Counters, "cache" | "miss" | "known">;
   /** How many counts there were of each result. */
-  readonly requests: Record<Result, number>;
+  readonly results: Record<Result, number>;
   /** The paths that are counters. */
   readonly paths: readonly string[];
   /** `*`, an origin, a list of origins, or none. */
@@ -37,7 +37,7 @@ interface Variant {
 
 /** Returns the handler of the public port. */
 export function createProxy(options: ProxyOptions): (request: Request) => Response | Promise<Response> {
-  const { counters: { cache }, requests, cacheControl = false, now = Date.now } = options;
+  const { counters: { cache }, results, cacheControl = false, now = Date.now } = options;
   const variantFor = createVariants(options.corsOrigin);
   const replies = new Replies(options, now);
 
@@ -47,7 +47,7 @@ export function createProxy(options: ProxyOptions): (request: Request) => Respon
     // Only counts are ever kept, so a hit need not look at the path.
     const entry = cache.get(target);
     if (entry === undefined) return replies.miss(request, target, variantFor(request));
-    requests.hit++;
+    results.hit++;
     return cacheControl
       ? replies.found("hit", entry, "hit", variantFor(request))
       : variantFor(request).hit(entry.value);
@@ -94,14 +94,14 @@ class Replies {
   }
 
   notServed(cacheStatus: string): Response {
-    this.#options.requests.rejected++;
+    this.#options.results.rejected++;
     return refusal(404, NOT_FOUND, cacheStatus);
   }
 
   /** Stacosys is not asked on behalf of a request with a malformed Host. A hit does not read the header, which costs time. */
   #badHost({ headers }: Request): Response | undefined {
     if (HOST.test(headers.get("host") ?? "")) return undefined;
-    this.#options.requests.rejected++;
+    this.#options.results.rejected++;
     return refusal(400, "400 Bad Request: malformed Host header\n", "detail=bad-host");
   }
 
@@ -114,7 +114,7 @@ class Replies {
 
   #reply(lookup: Lookup, variant: Variant): Response {
     const { result, entry } = lookup;
-    this.#options.requests[result]++;
+    this.#options.results[result]++;
     const cacheStatus = this.#cacheStatusOf(lookup);
     if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
     if (result === "rejected") return tooLong(variant);
@@ -122,17 +122,17 @@ class Replies {
   }
 
   #batch(target: string, variant: Variant): Response | Promise<Response> {
-    const { requests, counters } = this.#options;
+    const { results, counters } = this.#options;
     const batch = parseBatch(target);
     const { urls, targets } = batch;
     if (urls.length === 0 || urls.length > MAX_URLS) {
-      requests.rejected++;
+      results.rejected++;
       const error = `expected 1 to ${MAX_URLS} urls, got ${urls.length > MAX_URLS ? "more" : urls.length}`;
       const headers = { ...foundHeaders("detail=not-a-batch", variant.cors), "cache-control": "no-store" };
       return new Response(`${JSON.stringify({ error })}\n`, { status: 400, headers });
     }
     if (targets.reduce((sum, { length }) => sum + length, 0) > MAX_BATCH_LENGTH) {
-      requests.rejected++;
+      results.rejected++;
       return tooLong(variant);
     }
     const page = lookUp(batch, counters);
@@ -140,8 +140,8 @@ class Replies {
   }
 
   #page({ result, entry, tally }: Page, variant: Variant): Response {
-    const { requests, cacheControl } = this.#options;
-    for (const result of RESULTS) requests[result] += tally[result];
+    const { results, cacheControl } = this.#options;
+    for (const result of RESULTS) results[result] += tally[result];
     if (result === "hit" && entry !== undefined) {
       return cacheControl ? this.found("hit", entry, "hit", variant) : variant.hit(entry.value);
     }

@@ -5,8 +5,9 @@
  */
 
 import type { Cache, KeptEntry } from "../cache.ts";
-import { countOf } from "../upstream/count.ts";
+import { parseCount } from "../upstream/parse_count.ts";
 import { articleOf } from "../upstream/target.ts";
+import { withoutToken } from "../upstream/versions.ts";
 
 /** Where the counts are. */
 export interface CountsSource {
@@ -75,7 +76,7 @@ function rowOf(
   // A snapshot tells when a count expires. How old it is depends on the ttl of then, which nobody knows.
   const isOurs = ageMs >= 0 && ageMs <= uptimeMs;
   return {
-    count: countOf(value),
+    count: parseCount(value),
     ageSeconds: isOurs ? Math.floor(ageMs / 1000) : null,
     fresh: !purged && ageMs >= 0 && ageMs < ttlMs,
     target: withoutToken(target),
@@ -88,22 +89,5 @@ const zeros = new Map<string, boolean>();
 function isZero(body: string): boolean {
   if (!body.includes("0")) return false;
   if (zeros.size > 1_000) zeros.clear();
-  return zeros.getOrInsertComputed(body, (body) => countOf(body) === 0);
-}
-
-/**
- * A target with no more of its token than tells two of them apart.
- *
- * ```ts
- * import { withoutToken } from "./counts.ts";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(withoutToken("/comments/count?token=9fb3e29c&url=/a/"), "/comments/count?token=9f…&url=/a/");
- * ```
- */
-export function withoutToken(target: string): string {
-  return target.replace(/([?&])([^=&]*)=([^&]*)/g, (parameter, before, name, value) => {
-    if (!new URLSearchParams(name).has("token")) return parameter;
-    return `${before}token=${value.slice(0, Math.min(4, value.length / 4))}…`;
-  });
+  return zeros.getOrInsertComputed(body, (body) => parseCount(body) === 0);
 }

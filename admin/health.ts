@@ -23,7 +23,7 @@ export interface Sources {
     Outage,
     "stacosys" | "since" | "lastGoodAt" | "lastFailure" | "cause" | "failingSince" | "served" | "lastServedAt"
   >;
-  readonly readers: Pick<Shutdown, "waiting">;
+  readonly shutdown: Pick<Shutdown, "waiting">;
   /** The database of Stacosys, if it is watched. */
   readonly watch?: Watched | undefined;
   /** Where counts are kept over a restart, if they are. */
@@ -101,7 +101,7 @@ const FAILING_MS = 60_000;
  * @param time now, in milliseconds since 1970.
  */
 export function healthOf(sources: Sources, startedAt: number, now: number, time: number): Health {
-  const { cache, maxEntries, counters, outage, readers, watch, snapshot, certificate } = sources;
+  const { cache, maxEntries, counters, outage, shutdown, watch, snapshot, certificate } = sources;
   const { lastGoodAt = -Infinity, lastFailure, lastServedAt = -Infinity, cause, served } = outage;
   const failedAt = lastFailure?.at ?? -Infinity;
   const { stacosys, since } = stateOf(sources, now);
@@ -122,7 +122,7 @@ export function healthOf(sources: Sources, startedAt: number, now: number, time:
     cause: cause === undefined ? null : { outcome: cause.outcome, status: cause.status, reason: cause.reason },
     failingUrls: outage.failingSince(now - FAILING_MS),
     oldestRequestSeconds: counters.oldestRequestMs / 1000,
-    waiting: readers.waiting,
+    waiting: shutdown.waiting,
     servedStale: served.stale,
     servedNone: served.error,
     lastServedSeconds: age(lastServedAt),

@@ -30,7 +30,7 @@ type Sample = readonly [suffix: string, value: number];
 /** Counts what happens. */
 export class Metrics {
   /** How counts for readers ended. Whoever answers adds to it; on a hit, an increment is all there is time for. */
-  readonly requests: Record<Result, number> = { hit: 0, miss: 0, stale: 0, error: 0, rejected: 0 };
+  readonly results: Record<Result, number> = { hit: 0, miss: 0, stale: 0, error: 0, rejected: 0 };
   /** How long Stacosys took, by outcome: a refused connection is quick, and must not make it look so. */
   readonly answers: Readonly<Record<Outcome, Histogram>> = {
     ok: new Histogram(),
@@ -42,19 +42,19 @@ export class Metrics {
   };
 
   /** Takes note of an answer of Stacosys that took `seconds`. */
-  answered({ outcome }: Answer, seconds: number): void {
+  addAnswer({ outcome }: Answer, seconds: number): void {
     this.answers[outcome].add(seconds);
   }
 
   /** All of it as Prometheus' text format, with how the service is besides; `now` in milliseconds since 1970. */
   text(health: Health, now: number): string {
     const answers = Object.entries(this.answers);
+    const counts = Object.entries(this.results).map(([result, n]): Sample => [`{result="${result}"}`, n]);
     const { user, system } = process.cpuUsage();
     return [
       family("httpfastcache_build_info", "gauge", "The version.", [[`{version="${health.version}"}`, 1]]),
-      family("httpfastcache_requests_total", "counter", "Counts for readers, by how they ended.", [
-        ...Object.entries(this.requests).map(([result, count]): Sample => [`{result="${result}"}`, count]),
-      ]),
+      family("httpfastcache_counts_total", "counter", "Counts for readers, by how they ended.", counts),
+      family("httpfastcache_requests_total", "counter", "The old name of httpfastcache_counts_total.", counts),
       family("httpfastcache_waiting_requests", "gauge", "Requests of readers that wait for Stacosys.", [
         ["", health.waiting],
       ]),

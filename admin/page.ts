@@ -7,7 +7,7 @@
 
 import { duration, number, percent, time, utc } from "./format.ts";
 import type { Health } from "./health.ts";
-import { countsOf, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
+import { askedFor, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
 import style from "./status.css" with { type: "text" };
 import template from "./status.html" with { type: "text" };
 import script from "./status.js" with { type: "text" };
@@ -71,13 +71,13 @@ const CARDS: readonly Card[] = [
   {
     name: "Counts a minute",
     // A single request in the first second of the service is no sixty a minute.
-    value: ({ counted, ms }) => 60_000 * countsOf(counted) / Math.max(ms, 10_000),
+    value: ({ counted, ms }) => 60_000 * askedFor(counted) / Math.max(ms, 10_000),
     format: number,
   },
-  { name: "Hit ratio", value: ({ counted }) => counted.hit / countsOf(counted), format: percent, top: 1 },
+  { name: "Hit ratio", value: ({ counted }) => counted.hit / askedFor(counted), format: percent, top: 1 },
   {
     name: "Old or missing counts",
-    value: ({ counted }) => (counted.staleInNeed + counted.error) / countsOf(counted),
+    value: ({ counted }) => (counted.staleInNeed + counted.error) / askedFor(counted),
     format: percent,
     top: 1,
   },

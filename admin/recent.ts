@@ -10,8 +10,8 @@ import type { Outage } from "../upstream/outage.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Where the totals since the start come from. */
-export interface Counted {
-  readonly metrics: Pick<Metrics, "requests" | "answers">;
+export interface TotalsSource {
+  readonly metrics: Pick<Metrics, "results" | "answers">;
   readonly outage: Pick<Outage, "servedInAll">;
   readonly cache: Pick<Cache<string>, "evictions">;
 }
@@ -51,13 +51,13 @@ const SMOOTH_MS = 60_000;
 
 /** Reads the counters and remembers them, some 330 times at most. */
 export class Recent {
-  readonly #source: Counted;
+  readonly #source: TotalsSource;
   readonly #monotonic: () => number;
   /** The oldest first. */
   readonly #minutes: Sample[] = [];
   readonly #day: Sample[] = [];
 
-  constructor(source: Counted, monotonic: () => number = () => performance.now()) {
+  constructor(source: TotalsSource, monotonic: () => number = () => performance.now()) {
     this.#source = source;
     this.#monotonic = monotonic;
     this.sample();
@@ -114,11 +114,11 @@ function spanOf(from: Sample, to: Sample, now: Sample): Span {
   return { ms: to.at - from.at, endedMs: now.at - to.at, counted: difference(to.totals, from.totals) };
 }
 
-function totalsOf({ metrics, outage, cache }: Counted) {
-  const { requests, answers } = metrics;
+function totalsOf({ metrics, outage, cache }: TotalsSource) {
+  const { results, answers } = metrics;
   const { ok, status, body, redirect, timeout, network } = answers;
   return {
-    ...requests,
+    ...results,
     ok: ok.count,
     status: status.count,
     body: body.count,
@@ -134,7 +134,7 @@ function totalsOf({ metrics, outage, cache }: Counted) {
 }
 
 /** How many counts readers asked for. */
-export function countsOf({ hit, miss, stale, error }: Totals): number {
+export function askedFor({ hit, miss, stale, error }: Totals): number {
   return hit + miss + stale + error;
 }
 

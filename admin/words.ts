@@ -5,10 +5,10 @@
  * @module
  */
 
-import { withoutToken } from "./counts.ts";
 import { duration, number, percent, utc } from "./format.ts";
 import type { Health } from "./health.ts";
-import { countsOf, type Totals } from "./recent.ts";
+import { askedFor, type Totals } from "./recent.ts";
+import { withoutToken } from "../upstream/versions.ts";
 
 /** How one of them is. */
 export interface Verdict {
@@ -24,7 +24,7 @@ export interface Verdict {
 /** What no request has tested for so long is said with its age. */
 const OLD_SECONDS = 60;
 
-/** What readers have not felt for so long is over. */
+/** What no reader has met for so long is over. */
 const OVER_SECONDS = 10;
 
 /** How all of them are, if `recent` was counted in the five minutes before `now`, in milliseconds since 1970. */
@@ -126,7 +126,7 @@ function hintOf(cause: Health["cause"]): string | undefined {
 
 function readersVerdict(health: Health, recent: Totals, stacosysIsBad: boolean, ago: Ago): Verdict {
   const { servedStale, servedNone, lastServedSeconds, waiting, failingUrls } = health;
-  const all = countsOf(recent);
+  const all = askedFor(recent);
   const { error, staleInNeed } = recent;
   const trouble = error > 0 ? "some got no count" : staleInNeed > 0 ? "some got an old count" : undefined;
   const goesOn = stacosysIsBad || failingUrls > 0 || (lastServedSeconds ?? Infinity) < OVER_SECONDS;

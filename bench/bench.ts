@@ -99,17 +99,17 @@ function stop(code: number): Promise<never> {
 }
 
 function parseCommandLine(args: string[]) {
-  const strange: string[] = [];
+  const unknown: string[] = [];
   const given = parseArgs(args, {
     string: [...LISTS, ...NUMBERS, "out"],
     boolean: ["help"],
-    unknown: (arg) => strange.push(arg),
+    unknown: (arg) => unknown.push(arg),
   });
   if (given.help === true) {
     console.log(USAGE);
     Deno.exit(0);
   }
-  if (strange.length > 0) fail(`expected options of its own, got ${strange.join(" ")}; try --help`);
+  if (unknown.length > 0) fail(`expected options of its own, got ${unknown.join(" ")}; try --help`);
 
   const list = (name: typeof LISTS[number], all: readonly string[]) => {
     const chosen = given[name]?.toString().split(",") ?? all;

@@ -5,7 +5,7 @@
  */
 
 import type { Entry } from "../cache.ts";
-import { countOf } from "../upstream/count.ts";
+import { parseCount } from "../upstream/parse_count.ts";
 import type { Counters, Result } from "../upstream/counters.ts";
 import { pathOf } from "../upstream/target.ts";
 
@@ -119,7 +119,7 @@ function assemble(urls: readonly string[], found: readonly Found[]): Page {
   for (const [i, { result, entry }] of found.entries()) {
     tally[result]++;
     expiresAt = Math.min(expiresAt, entry?.expiresAt ?? 0);
-    const count = entry === undefined ? undefined : countOf(entry.value);
+    const count = entry === undefined ? undefined : parseCount(entry.value);
     counts += `${i === 0 ? "" : ","}${JSON.stringify(urls[i])}:${count ?? null}`;
   }
   if (found.every(({ entry }) => entry === undefined)) return { result: "error", entry: undefined, tally };

@@ -41,8 +41,8 @@ const ROOT = `${import.meta.dirname}/..`;
 
 /** Makes `dist/httpfastcache` for the machine named by `--target`, this one by default. */
 async function compile(args: readonly string[]): Promise<void> {
-  const { _, target = Deno.build.target, ...strange } = parseArgs(args, { string: ["target"] });
-  if (typeof target !== "string" || _.length > 0 || Object.keys(strange).length > 0) {
+  const { _, target = Deno.build.target, ...others } = parseArgs(args, { string: ["target"] });
+  if (typeof target !== "string" || _.length > 0 || Object.keys(others).length > 0) {
     throw new Error(`expected --target TARGET or nothing, got ${args.join(" ")}`);
   }
   if (!(target in NPM_RUNTIMES)) {
@@ -51,16 +51,16 @@ async function compile(args: readonly string[]): Promise<void> {
   const output = `${ROOT}/dist/${project.name}`;
   await Deno.mkdir(`${ROOT}/dist`, { recursive: true });
   // Beside it first: the file that is there may be running.
-  const beside = await Deno.makeTempDir({ dir: `${ROOT}/dist` });
+  const temporary = await Deno.makeTempDir({ dir: `${ROOT}/dist` });
   try {
-    const file = `${beside}/${project.name}`;
+    const file = `${temporary}/${project.name}`;
     const kind = await make(file, target);
     await Deno.rename(file, output);
     const { size } = await Deno.stat(output);
     const tried = target === Deno.build.target ? "" : ", not tried";
     console.log(`dist/${project.name}: ${(size / 1e6).toFixed(1)} MB, ${kind}, for ${target}${tried}`);
   } finally {
-    await Deno.remove(beside, { recursive: true });
+    await Deno.remove(temporary, { recursive: true });
   }
 }
 

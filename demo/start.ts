@@ -10,7 +10,8 @@ import { type Config, parseConfig } from "../service/config.ts";
 import { AddressBusy } from "../service/listen.ts";
 import { reason } from "../service/log.ts";
 import { main } from "../main.ts";
-import { countOf } from "../upstream/count.ts";
+import { parseCount } from "../upstream/parse_count.ts";
+import { PATHS } from "../upstream/versions.ts";
 import { proxyAsGo } from "../upstream/no_proxy.ts";
 import { ARTICLES } from "./articles.ts";
 import { serveBlog } from "./blog.ts";
@@ -87,11 +88,11 @@ interface Found {
 }
 
 /** Serves the demo Stacosys where config.json has one, unless there is one already. */
-async function findStacosys({ stacosys, paths, watchFile }: Config): Promise<Found | undefined> {
+async function findStacosys({ stacosys, paths = PATHS, watchFile }: Config): Promise<Found | undefined> {
   const { url } = stacosys;
   const { protocol, hostname, port } = new URL(url);
   const answers = await Promise.all(paths.map((path) => ask(stacosys, path)));
-  const path = paths.find((_, i) => countOf(answers[i] ?? "") !== undefined);
+  const path = paths.find((_, i) => parseCount(answers[i] ?? "") !== undefined);
   if (path !== undefined) {
     console.log(`demo: a Stacosys answers at ${url} already, so the demo Stacosys stays away`);
     return { path };

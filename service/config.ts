@@ -18,8 +18,8 @@ export interface Config {
   readonly stacosys: Stacosys;
   /** `*`, an origin, a list of origins, or none. */
   readonly corsOrigin: string | readonly string[] | undefined;
-  /** The paths that are counters. */
-  readonly paths: readonly string[];
+  /** The paths that are counters, if they are others than those of Stacosys. */
+  readonly paths: readonly string[] | undefined;
   /** How long a counter is fresh, in milliseconds. */
   readonly ttlMs: number;
   /** How long an expired counter is kept in case Stacosys fails, in milliseconds. */
@@ -87,7 +87,7 @@ export function parseConfig(text: string, file: string): Reading {
   }
 
   const known: string[] = [];
-  function required<T>(key: string, check: Check<T>): T | undefined {
+  function read<T>(key: string, check: Check<T>): T | undefined {
     known.push(key);
     unread.delete(key.toLowerCase());
     const value = given.get(key.toLowerCase());
@@ -100,35 +100,35 @@ export function parseConfig(text: string, file: string): Reading {
       warn: (text) => warnings.push(`${file}: ${key}: ${text}`),
     });
   }
-  function optional<T>(key: string, check: Check<T>, fallback: T): T {
-    if (given.has(key.toLowerCase())) return required(key, check) ?? fallback;
+  function readOr<T>(key: string, check: Check<T>, fallback: T): T {
+    if (given.has(key.toLowerCase())) return read(key, check) ?? fallback;
     known.push(key);
     return fallback;
   }
 
-  const listen = required("HostPort", checks.address);
-  const stacosys = required("Stacosys", checks.stacosys);
-  const cert = optional("TlsCertFile", checks.fileName, undefined);
-  const key = optional("TlsKeyFile", checks.fileName, undefined);
+  const listen = read("HostPort", checks.address);
+  const stacosys = read("Stacosys", checks.stacosys);
+  const cert = readOr("TlsCertFile", checks.fileName, undefined);
+  const key = readOr("TlsKeyFile", checks.fileName, undefined);
   if ((cert === undefined) !== (key === undefined)) {
     const [one, other] = cert === undefined ? ["TlsCertFile", "TlsKeyFile"] : ["TlsKeyFile", "TlsCertFile"];
     faults.push(`${file}: ${one}: expected a file name, as ${other} has one, got nothing`);
   }
   const rest = {
     tls: cert === undefined || key === undefined ? undefined : { cert, key },
-    corsOrigin: optional("CorsOrigin", checks.corsOrigin, undefined),
-    paths: optional("Paths", checks.paths, ["/comments/count", "/api/comments/count"]),
-    ttlMs: optional("TtlSeconds", checks.duration, 300_000),
-    staleIfErrorMs: optional("StaleIfErrorSeconds", checks.durationOrNone, 86_400_000),
-    staleWhileRevalidateMs: optional("StaleWhileRevalidateSeconds", checks.durationOrNone, 0),
-    sweepMs: optional("SweepSeconds", checks.timer, 600_000),
-    timeoutMs: optional("TimeoutSeconds", checks.timer, 10_000),
-    maxEntries: optional("MaxEntries", checks.entries, 10_000),
-    snapshotFile: optional("SnapshotFile", checks.fileName, undefined),
-    watchFile: optional("WatchFile", checks.fileName, undefined),
-    reusePort: optional("ReusePort", checks.flag, false),
-    admin: optional("AdminHostPort", checks.loopbackAddress, undefined),
-    cacheControl: optional("CacheControl", checks.flag, false),
+    corsOrigin: readOr("CorsOrigin", checks.corsOrigin, undefined),
+    paths: readOr("Paths", checks.paths, undefined),
+    ttlMs: readOr("TtlSeconds", checks.duration, 300_000),
+    staleIfErrorMs: readOr("StaleIfErrorSeconds", checks.durationOrNone, 86_400_000),
+    staleWhileRevalidateMs: readOr("StaleWhileRevalidateSeconds", checks.durationOrNone, 0),
+    sweepMs: readOr("SweepSeconds", checks.timer, 600_000),
+    timeoutMs: readOr("TimeoutSeconds", checks.timer, 10_000),
+    maxEntries: readOr("MaxEntries", checks.entries, 10_000),
+    snapshotFile: readOr("SnapshotFile", checks.fileName, undefined),
+    watchFile: readOr("WatchFile", checks.fileName, undefined),
+    reusePort: readOr("ReusePort", checks.flag, false),
+    admin: readOr("AdminHostPort", checks.loopbackAddress, undefined),
+    cacheControl: readOr("CacheControl", checks.flag, false),
   };
 
   if (rest.watchFile !== undefined && rest.cacheControl) {

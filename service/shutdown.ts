@@ -84,7 +84,7 @@ export class Shutdown {
     if (replaced) await this.#quiet();
     const closed = Promise.all(listeners.map((listener) => listener.shutdown()));
     this.#held.resolve();
-    await Promise.race([closed, this.#answered()]);
+    await Promise.race([closed, this.#drained()]);
   }
 
   async #hold(released: Promise<void>, request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
@@ -118,7 +118,7 @@ export class Shutdown {
     }
   }
 
-  async #answered(): Promise<void> {
+  async #drained(): Promise<void> {
     const { now, sleep } = this.#time;
     const end = now() + DRAIN_MS;
     for (let quiet = 0; quiet < WRITE_LOOKS && now() < end;) {

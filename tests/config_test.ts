@@ -28,7 +28,7 @@ Deno.test("the Go program's configuration is all that is needed; the rest has de
     listen: { hostname: "127.0.0.1", port: 8101 },
     stacosys: { url: "http://127.0.0.1:8100", authorization: undefined },
     corsOrigin: "https://blog.example.org",
-    paths: ["/comments/count", "/api/comments/count"],
+    paths: undefined,
     ttlMs: 300_000,
     staleIfErrorMs: 86_400_000,
     staleWhileRevalidateMs: 0,

@@ -9,7 +9,7 @@ Deno.test("each count is counted once, by how it ended", async () => {
     await act();
     const after = await samples();
     const results = ["hit", "miss", "stale", "error", "rejected"].map((result): [string, number] => {
-      const name = `httpfastcache_requests_total{result="${result}"}`;
+      const name = `httpfastcache_counts_total{result="${result}"}`;
       return [result, sample(after, name) - sample(before, name)];
     });
     return Object.fromEntries(results.filter(([, gain]) => gain !== 0));

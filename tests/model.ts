@@ -127,7 +127,7 @@ export class Page {
     return [
       counters,
       snapshot,
-      createAdmin({ cache, ttlMs: TTL_MS, maxEntries, counters, metrics, outage, recent, readers, snapshot }),
+      createAdmin({ cache, ttlMs: TTL_MS, maxEntries, counters, metrics, outage, recent, shutdown: readers, snapshot }),
     ];
   }
 

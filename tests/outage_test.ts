@@ -31,7 +31,7 @@ function startOutage() {
   /** Takes note of an answer that came at a second. */
   function answered(atSeconds: number, target: string, answer: Answer, tookSeconds = 0): void {
     pass(atSeconds);
-    outage.answered(target, answer, tookSeconds * 1000);
+    outage.follow(target, answer, tookSeconds * 1000);
   }
   return { pass, lines, outage, answered };
 }

@@ -30,15 +30,15 @@ async function serve(options: Partial<ProxyOptions> = {}) {
     now,
   });
   const { cache } = counters;
-  const { requests } = new Metrics();
+  const { results } = new Metrics();
   const script = await createScript();
-  const handler = createProxy({ counters, requests, paths: ["/comments/count"], script, now, ...options });
+  const handler = createProxy({ counters, results, paths: ["/comments/count"], script, now, ...options });
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
   async function get(path: string, init: RequestInit = {}) {
     const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`, init);
     return { status: response.status, text: await response.text(), headers: response.headers };
   }
-  return { port: server.addr.port, asked, cache, clock, requests, get, [Symbol.asyncDispose]: () => server.shutdown() };
+  return { port: server.addr.port, asked, cache, clock, results, get, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
 const NOT_FOUND = {
@@ -69,7 +69,7 @@ Deno.test("a miss and a hit are answered alike, and Stacosys is asked once", asy
   assertEquals(miss.headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored");
   assertEquals(hit.headers.get("cache-status"), "httpfastcache; hit");
   assertEquals(proxy.asked, [A]);
-  assertEquals(proxy.requests, { hit: 1, miss: 1, stale: 0, error: 0, rejected: 0 });
+  assertEquals(proxy.results, { hit: 1, miss: 1, stale: 0, error: 0, rejected: 0 });
 });
 
 Deno.test("only a page on the reader's own machine, as in development, may read Cache-Status", async () => {
@@ -112,7 +112,7 @@ Deno.test("any method but GET is 404, without CORS header", async () => {
     assertEquals(plain(await proxy.get(A, { method })), NOT_FOUND, method);
   }
   assertEquals(plain(await proxy.get(A, { method: "HEAD" })), { ...NOT_FOUND, text: "" });
-  assertEquals(proxy.requests.rejected, 6);
+  assertEquals(proxy.results.rejected, 6);
 });
 
 Deno.test("any other path is 404, without CORS header", async () => {
@@ -123,7 +123,7 @@ Deno.test("any other path is 404, without CORS header", async () => {
     assertEquals(plain(await proxy.get(`${path}?token=T&url=/a/`)), NOT_FOUND, path);
   }
   assertEquals(proxy.asked, []);
-  assertEquals(proxy.requests.rejected, 6);
+  assertEquals(proxy.results.rejected, 6);
 });
 
 Deno.test("the paths of the configuration are counters, no others", async () => {
@@ -221,7 +221,7 @@ Deno.test("of the answers that are kept ready there are at most a thousand, none
     const handle = createProxy({
       counters,
       now,
-      requests: new Metrics().requests,
+      results: new Metrics().results,
       paths: ["/comments/count"],
       script: () => new Response(),
     });
@@ -251,7 +251,7 @@ Deno.test("a page in one request: each count is the entry of its single request"
   });
   assertEquals(proxy.asked, [A, "/comments/count?token=T&url=%2Fb%2F"]);
   assertEquals(counts.headers.get("cache-status"), 'httpfastcache; fwd=partial; detail="1 hit, 1 miss"');
-  assertEquals(proxy.requests, { hit: 1, miss: 2, stale: 0, error: 0, rejected: 0 });
+  assertEquals(proxy.results, { hit: 1, miss: 2, stale: 0, error: 0, rejected: 0 });
   await proxy.get("/comments/count?token=T&url=%2Fb%2F");
   assertEquals(proxy.asked.length, 2);
 });
@@ -267,7 +267,7 @@ Deno.test("ten known counts in one request ask Stacosys for nothing, and are tho
     assertEquals(JSON.parse(text), expected);
     assertEquals(headers.get("cache-status"), "httpfastcache; hit");
   }
-  assertEquals(proxy.requests.hit, 20);
+  assertEquals(proxy.results.hit, 20);
   proxy.cache.set("/comments/count?token=T&url=/3/", '{"count":33}');
   assertEquals(JSON.parse((await proxy.get(page)).text).counts["/3/"], 33);
   assertEquals(proxy.asked, []);
@@ -372,7 +372,7 @@ Deno.test("a page with no url, or more than a hundred, is 400 with a line of JSO
     (await proxy.get(`/comments/counts?${urls(101)}`)).text,
     '{"error":"expected 1 to 100 urls, got more"}\n',
   );
-  assertEquals(proxy.requests.rejected, 3);
+  assertEquals(proxy.results.rejected, 3);
   assertEquals((await proxy.get(`/comments/counts?${urls(100)}`)).status, 200);
 });
 
@@ -409,5 +409,5 @@ Deno.test("the script for blogs is handed out, and not again to whoever has it",
   const etag = headers.get("etag") ?? "";
   const again = await proxy.get("/comments/counts.js", { headers: { "if-none-match": etag } });
   assertEquals([again.status, again.text, again.headers.get("etag")], [304, "", etag]);
-  assertEquals(proxy.requests.hit, 0);
+  assertEquals(proxy.results.hit, 0);
 });

@@ -8,13 +8,13 @@ function hitsAMinute({ counted, ms }: Span): number {
 
 Deno.test("the last five minutes and the last day are what was counted in them", async () => {
   const { recent, metrics, pass } = await startService();
-  metrics.requests.hit += 1_000;
+  metrics.results.hit += 1_000;
   pass(86_400);
-  metrics.requests.hit += 100;
+  metrics.results.hit += 100;
   pass(300);
-  metrics.requests.hit += 10;
+  metrics.results.hit += 10;
   pass(120);
-  metrics.requests.hit += 1;
+  metrics.results.hit += 1;
   assertEquals(recent.fiveMinutes().whole.counted.hit, 11);
   assertEquals(recent.day().whole.counted.hit, 111);
   assertEquals(recent.sinceStart().hit, 1_111);
@@ -33,7 +33,7 @@ Deno.test("a request every seven seconds is a steady rate", async () => {
   const { recent, metrics, pass } = await startService();
   for (let i = 0; i < 60; i++) {
     pass(7);
-    metrics.requests.hit++;
+    metrics.results.hit++;
   }
   const rates = recent.fiveMinutes().steps.map(hitsAMinute);
   assert(rates.length > 25);
@@ -46,8 +46,8 @@ Deno.test("steps end where they were counted, so that a curve shows when somethi
   stacosys.answer = BAD;
   await count("/a/");
   pass(200);
-  const felt = recent.fiveMinutes().steps.filter(({ counted }) => counted.error > 0);
-  assertEquals([felt.at(0)?.endedMs, felt.at(-1)?.endedMs], [190_000, 140_000]);
+  const bad = recent.fiveMinutes().steps.filter(({ counted }) => counted.error > 0);
+  assertEquals([bad.at(0)?.endedMs, bad.at(-1)?.endedMs], [190_000, 140_000]);
   pass(7_000);
   const then = recent.day().steps.filter(({ counted }) => counted.error > 0);
   assertEquals(then.map(({ ms }) => ms), [300_000]);
@@ -56,7 +56,7 @@ Deno.test("steps end where they were counted, so that a curve shows when somethi
 Deno.test("what is remembered has an end, and the steps of a day add up to it", async () => {
   const { recent, metrics, pass } = await startService();
   for (let minute = 0; minute < 3 * 24 * 60; minute++) {
-    metrics.requests.hit++;
+    metrics.results.hit++;
     pass(60);
   }
   assertLessOrEqual(recent.fiveMinutes().steps.length, 30);
@@ -68,7 +68,7 @@ Deno.test("what is remembered has an end, and the steps of a day add up to it", 
 Deno.test("a timer that comes late or early leaves no gap, and counts nothing twice", async () => {
   const { recent, metrics, clock } = await startService();
   for (let i = 0; i < 8_640; i++) {
-    metrics.requests.hit++;
+    metrics.results.hit++;
     clock.now += i % 2 === 0 ? 9_990 : 10_020;
     recent.sample();
   }

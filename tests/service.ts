@@ -68,8 +68,8 @@ export async function startService(
   const outage = new Outage(() => {}, now);
   async function ask(target: string): Promise<Answer> {
     const answer = await stacosys.answer;
-    metrics.answered(answer, stacosys.seconds);
-    outage.answered(target, answer, stacosys.seconds * 1000);
+    metrics.addAnswer(answer, stacosys.seconds);
+    outage.follow(target, answer, stacosys.seconds * 1000);
     return answer;
   }
   const counters = new Counters({
@@ -83,11 +83,22 @@ export async function startService(
     monotonic: now,
   });
   const { cache } = counters;
-  const { requests } = metrics;
-  const proxy = createProxy({ counters, requests, paths: ["/comments/count"], script: await createScript() });
+  const { results } = metrics;
+  const proxy = createProxy({ counters, results, paths: ["/comments/count"], script: await createScript() });
   const recent = new Recent({ cache, metrics, outage }, now);
   const readers = { waiting: 0 };
-  const sources = { cache, maxEntries, counters, metrics, outage, recent, readers, watch, snapshot, certificate };
+  const sources = {
+    cache,
+    maxEntries,
+    counters,
+    metrics,
+    outage,
+    recent,
+    shutdown: readers,
+    watch,
+    snapshot,
+    certificate,
+  };
   const admin = createAdmin({ ...sources, ttlMs: 60_000, now, monotonic: now });
   const read = async (path: string) => await received(await proxy(new Request(`http://127.0.0.1${path}`)));
   const own = async (method: string, path: string, headers = {}) => {

@@ -128,7 +128,7 @@ export class Outage {
   }
 
   /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
-  answered(target: string, answer: Answer, ms: number): void {
+  follow(target: string, answer: Answer, ms: number): void {
     if (answer.outcome === "ok") this.#good(shorten(target));
     else this.#bad(shorten(target), answer, ms);
   }

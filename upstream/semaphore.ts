@@ -1,8 +1,11 @@
 /**
- * A limit to how many do something at once.
+ * A limit to how many requests go to Stacosys at once.
  *
  * @module
  */
+
+/** Flask answers each request in a thread of its own, and about 700 a second. More at once would queue there, where nobody can drop them. */
+export const MAX_AT_ONCE = 64;
 
 /** Lets up to `atOnce` callers in. The others wait: the urgent ones before the rest, each kind first come, first served. */
 export class Semaphore {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { countOf } from "./count.ts";
-import { Semaphore } from "./semaphore.ts";
+import { parseCount } from "./parse_count.ts";
+import { MAX_AT_ONCE, Semaphore } from "./semaphore.ts";
 
 /** What Stacosys said: a body that holds a count, or why there is none. */
 export type Answer = Good | Bad;
@@ -50,9 +50,6 @@ const MAX_BODY_BYTES = 64 * 1024;
 
 /** Every count fits into this. */
 const FIRST_BODY_BYTES = 256;
-
-/** Flask's own server answers one request at a time. More at once would queue there, where nobody can drop them. */
-const MAX_AT_ONCE = 64;
 
 /**
  * A request whose turn comes when this share of its time is over is not sent: Stacosys would work for an answer that comes
@@ -148,7 +145,7 @@ async function readBody(response: Response): Promise<Answer> {
   }
   try {
     const body = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, size));
-    if (countOf(body) !== undefined) return { outcome: "ok", body };
+    if (parseCount(body) !== undefined) return { outcome: "ok", body };
   } catch {
     // It is not UTF-8, and so no count.
   }

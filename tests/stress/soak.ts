@@ -218,15 +218,15 @@ function createBlog(stacosys: stand.StandIn): Blog {
       growing = false;
     },
     gave(article, text) {
-      const count = countOf(text);
+      const count = parseCount(text);
       return count > (firsts.get(article) ?? 0) && count <= (given.get(article) ?? 0);
     },
-    isLast: (article, text) => countOf(text) === given.get(article),
+    isLast: (article, text) => parseCount(text) === given.get(article),
   };
 }
 
 /** The count in an answer, `NaN` if it is none. */
-function countOf(text: string): number {
+function parseCount(text: string): number {
   return Number(/^{"count":(\d+)}\n$/.exec(text)?.[1]);
 }
 

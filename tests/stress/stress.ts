@@ -69,17 +69,17 @@ function row(figure: Figure): string {
 }
 
 function parseCommandLine(args: string[]): { only: ReadonlySet<string>; seconds: number; seed: number } {
-  const strange: string[] = [];
+  const unknownOptions: string[] = [];
   const given = parseArgs(args, {
     string: ["only", "seconds", "seed"],
     boolean: ["help"],
-    unknown: (arg) => strange.push(arg),
+    unknown: (arg) => unknownOptions.push(arg),
   });
   if (given.help === true) {
     console.log(USAGE);
     Deno.exit(0);
   }
-  if (strange.length > 0) fail(`expected options of its own, got ${strange.join(" ")}; try --help`);
+  if (unknownOptions.length > 0) fail(`expected options of its own, got ${unknownOptions.join(" ")}; try --help`);
   const all = Object.keys(PARTS);
   const only = given.only?.toString().split(",") ?? BY_DEFAULT;
   const unknown = only.filter((part) => !all.includes(part));

@@ -70,7 +70,7 @@ testWith(["promtool"], "promtool has nothing to say about the metrics, cold or a
     return samplesOf(await text(`${adminOf(program)}/metrics`));
   }
   function seen(metrics: Map<string, number>, result: string): boolean {
-    return sample(metrics, `httpfastcache_requests_total{result="${result}"}`) > 0;
+    return sample(metrics, `httpfastcache_counts_total{result="${result}"}`) > 0;
   }
 });
 

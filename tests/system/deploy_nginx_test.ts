@@ -278,7 +278,7 @@ function withMetrics(): { AdminHostPort: string } {
 async function requestsTo(program: Program): Promise<number> {
   const [, owner = ""] = /for its owner on (\S+),/.exec(program.stdout()) ?? [];
   const metrics = await (await fetch(`${owner}/metrics`)).text();
-  const results = [...metrics.matchAll(/^httpfastcache_requests_total\{.*\} (\d+)$/gm)];
+  const results = [...metrics.matchAll(/^httpfastcache_counts_total\{.*\} (\d+)$/gm)];
   return results.reduce((sum, [, requests]) => sum + Number(requests), 0);
 }
 

@@ -266,7 +266,7 @@ Deno.test("at most 64 requests to Stacosys are under way; the others wait for th
   assertEquals([stacosys.mostOpen, stacosys.requests.length], [64, 200]);
 });
 
-Deno.test("an outage is two lines in the log: why it began and for which URL, and how long it was and who felt it", async () => {
+Deno.test("an outage is two lines in the log: why it began and for which URL, and how long it was and for how many", async () => {
   await using stacosys = await stand.startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url, TtlSeconds: 0.05 });
   await ask(program, "/known/");
@@ -376,7 +376,7 @@ function serviceFor(
       now,
       monotonic: now,
     }),
-    requests: new Metrics().requests,
+    results: new Metrics().results,
     paths: ["/comments/count"],
     script: () => new Response(),
     now,

@@ -35,10 +35,10 @@ test("it unpacks where systemd, then XDG, then the home say", () =>
 test("arguments, standard input and exit status are the program's", () =>
   inPlace(async ({ file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
-    const strange = ["read", "--", "", "two words", "--help", "$HOME", "*", "a\\nb", "-e"];
+    const unusual = ["read", "--", "", "two words", "--help", "$HOME", "*", "a\\nb", "-e"];
     for (const _ of ["cold", "warm"]) {
-      const { lines } = await ends([file, ...strange], env, "the input\n");
-      assertEquals(lines, [...strange.map((argument) => `<${argument}>`), "the input"]);
+      const { lines } = await ends([file, ...unusual], env, "the input\n");
+      assertEquals(lines, [...unusual.map((argument) => `<${argument}>`), "the input"]);
       assertEquals((await ends([file, "fail"], env)).code, 7);
     }
   }));

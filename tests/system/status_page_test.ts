@@ -235,25 +235,25 @@ Deno.test("a cache that has to evict is too small", async () => {
 
 Deno.test("0% is only of none, 100% only of all", async () => {
   const service = await startService();
-  const { requests } = service.metrics;
-  requests.hit = 1;
+  const { results } = service.metrics;
+  results.hit = 1;
   assertStringIncludes(await said(service), "hit from memory 1 100% 1 100% 1 100% miss fetched from Stacosys 0 0%");
-  requests.hit = 99_999;
-  requests.miss = 1;
+  results.hit = 99_999;
+  results.miss = 1;
   assertStringIncludes(await said(service), "hit from memory 99,999 >99.9%");
   assertStringIncludes(await said(service), "miss fetched from Stacosys 1 <0.1%");
-  requests.miss = 400;
+  results.miss = 400;
   assertStringIncludes(await said(service), "99,999 99.6%");
 });
 
 Deno.test("the numbers are of the last five minutes, with the last day and all of it beside", async () => {
   const service = await startService();
-  const { requests } = service.metrics;
-  requests.hit += 5_000;
+  const { results } = service.metrics;
+  results.hit += 5_000;
   service.pass(90_000);
-  requests.hit += 300;
+  results.hit += 300;
   service.pass(600);
-  requests.hit += 20;
+  results.hit += 20;
   assertStringIncludes(await said(service), "hit from memory 20 100% 320 100% 5,320 100%");
 });
 

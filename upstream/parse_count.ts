@@ -9,15 +9,15 @@
  * Otherwise undefined.
  *
  * ```ts
- * import { countOf } from "./count.ts";
+ * import { parseCount } from "./parse_count.ts";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(countOf('{"count":7}\n'), 7);
- * assertEquals(countOf('{"count":-5}'), undefined);
- * assertEquals(countOf("1"), undefined);
+ * assertEquals(parseCount('{"count":7}\n'), 7);
+ * assertEquals(parseCount('{"count":-5}'), undefined);
+ * assertEquals(parseCount("1"), undefined);
  * ```
  */
-export function countOf(body: string): number | undefined {
+export function parseCount(body: string): number | undefined {
   try {
     const { count }: { count?: unknown } = Object(JSON.parse(body));
     return typeof count === "number" && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
