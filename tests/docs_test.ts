@@ -12,3 +12,10 @@ Deno.test("whatever names a version of Deno names the one in README's table", as
     assertEquals(named, named.map(() => ours), file);
   }
 });
+
+Deno.test("each key of the configuration has its row in README", async () => {
+  const keys = (await Deno.readTextFile(`${ROOT}service/config.ts`)).matchAll(/\bread(?:Or)?\("(\w+)"/g);
+  const cells = (await Deno.readTextFile(`${ROOT}README.md`)).matchAll(/^\| (`[A-Z][^|]*)\|/gm);
+  const rows = Array.from(cells, ([, cell = ""]) => cell).join();
+  assertEquals(Array.from(keys, ([, key]) => key).filter((key) => !rows.includes(`\`${key}\``)), []);
+});
