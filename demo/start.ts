@@ -34,7 +34,7 @@ if (Deno.build.os !== "windows") {
   Deno.addSignalListener("SIGHUP", endAll);
 }
 
-// What is wrong with the file, main says, and ends; a change of the file then starts all of this again.
+// `main` says what is wrong with the file, and ends. A change of the file then starts all of this again.
 const config = await readConfig();
 if (config !== undefined) proxyAsGo(config.stacosys.url);
 if (config !== undefined && await isRunning(config)) {
@@ -45,7 +45,7 @@ const found = config && await findStacosys(config);
 try {
   await main(["--config", FILE], ["SIGINT"]);
 } catch (error) {
-  // Which address it is, main has said when it began to wait.
+  // `main` has said which address it is when it began to wait.
   console.error(`demo: ${error instanceof AddressBusy ? `change that address in ${FILE}` : reason(error)}; ${WAITS}`);
   Deno.exit(error instanceof AddressBusy ? 75 : 1);
 }

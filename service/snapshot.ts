@@ -1,5 +1,5 @@
 /**
- * The cache on disk, so that a restart costs Stacosys nothing.
+ * The cache on disk, so that counts are known after a restart.
  *
  * @module
  */
