@@ -297,6 +297,23 @@ Deno.test("a count that is slow, stale or failed says so", async () => {
   assertEquals((await bad()).get("cache-status"), "httpfastcache; hit; ttl=-5; detail=stale-if-error");
 });
 
+Deno.test("a page of counts never seen, or of stale ones, says so", async () => {
+  await using proxy = await serve();
+  const status = async (query: string) => (await proxy.get(`/comments/counts?${query}`)).headers.get("cache-status");
+  assertEquals(await status("url=/a/&url=/b/"), 'httpfastcache; fwd=uri-miss; detail="2 miss"');
+  proxy.cache.set("/comments/count?url=/bad/", "7");
+  proxy.clock.now = 304_500;
+  assertEquals(await status("url=/bad/"), 'httpfastcache; fwd=stale; detail="1 stale"');
+});
+
+Deno.test("a reader who waited for another's request is told so", async () => {
+  const entry = { value: '{"count":7}', expiresAt: 300_000, purged: false };
+  const forward = { why: "uri-miss", status: 200, collapsed: true } as const;
+  await using proxy = await serve({ counters: { miss: () => ({ result: "miss", entry, forward }) } });
+  const { headers } = await proxy.get(A);
+  assertEquals(headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored; collapsed");
+});
+
 Deno.test("a stale count has neither a positive ttl nor a max-age, also where the clock is set back", async () => {
   await using proxy = await serve({ cacheControl: true });
   proxy.clock.now = 86_400_000;
@@ -335,11 +352,12 @@ Deno.test("the path of a request is what its request line says, whatever its Hos
       ["/any", "a/comments/count?url=/V/&x="],
       ["/comments/count?url=/a/", "a#b"],
       ["/comments/count?url=/a/", "a@b"],
+      ["/comments/counts?url=/a/", "a@b"],
     ]
   ) {
     assertEquals(await statusFor(proxy.port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n`), 400, host);
   }
-  assertEquals([proxy.asked, proxy.cache.size], [[], 0]);
+  assertEquals([proxy.asked, proxy.cache.size, proxy.requests.rejected], [[], 0, 5]);
   for (const host of ["blog.example.org:8101", "[::1]:8101", "a_b"]) {
     assertEquals(await statusFor(proxy.port, `GET /comments/count HTTP/1.1\r\nHost: ${host}\r\n`), 200, host);
   }
@@ -382,7 +400,7 @@ Deno.test("a page whose single requests are too long together is 414, and none o
   const { status, headers } = await proxy.get(`/comments/counts?token=${"x".repeat(1_000)}&${urls}`);
   assertEquals([status, headers.get("access-control-allow-origin")], [414, "*"]);
   assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(33_000)}`)).status, 414);
-  assertEquals(proxy.asked, []);
+  assertEquals([proxy.asked, proxy.requests.rejected], [[], 2]);
   const four = Array.from({ length: 4 }, (_, i) => `url=/${i}/`.padEnd(8_192 - "/comments/count?".length, "x")).join(
     "&",
   );
