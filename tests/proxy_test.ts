@@ -309,7 +309,9 @@ Deno.test("a page of counts never seen, or of stale ones, says so", async () => 
 Deno.test("a reader who waited for another's request is told so", async () => {
   const entry = { value: '{"count":7}', expiresAt: 300_000, purged: false };
   const forward = { why: "uri-miss", status: 200, collapsed: true } as const;
-  await using proxy = await serve({ counters: { miss: () => ({ result: "miss", entry, forward }) } });
+  await using proxy = await serve({
+    counters: { ...startCounters(), known: () => undefined, miss: () => ({ result: "miss", entry, forward }) },
+  });
   const { headers } = await proxy.get(A);
   assertEquals(headers.get("cache-status"), "httpfastcache; fwd=uri-miss; fwd-status=200; stored; collapsed");
 });
@@ -357,7 +359,7 @@ Deno.test("the path of a request is what its request line says, whatever its Hos
   ) {
     assertEquals(await statusFor(proxy.port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n`), 400, host);
   }
-  assertEquals([proxy.asked, proxy.cache.size, proxy.requests.rejected], [[], 0, 5]);
+  assertEquals([proxy.asked, proxy.cache.size, proxy.results.rejected], [[], 0, 5]);
   for (const host of ["blog.example.org:8101", "[::1]:8101", "a_b"]) {
     assertEquals(await statusFor(proxy.port, `GET /comments/count HTTP/1.1\r\nHost: ${host}\r\n`), 200, host);
   }
@@ -400,7 +402,7 @@ Deno.test("a page whose single requests are too long together is 414, and none o
   const { status, headers } = await proxy.get(`/comments/counts?token=${"x".repeat(1_000)}&${urls}`);
   assertEquals([status, headers.get("access-control-allow-origin")], [414, "*"]);
   assertEquals((await proxy.get(`/comments/counts?url=${"x".repeat(33_000)}`)).status, 414);
-  assertEquals([proxy.asked, proxy.requests.rejected], [[], 2]);
+  assertEquals([proxy.asked, proxy.results.rejected], [[], 2]);
   const four = Array.from({ length: 4 }, (_, i) => `url=/${i}/`.padEnd(8_192 - "/comments/count?".length, "x")).join(
     "&",
   );
