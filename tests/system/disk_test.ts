@@ -25,21 +25,21 @@ testWith(
     const config = { Stacosys: stacosys.url, SnapshotFile: file, AdminHostPort: `127.0.0.1:${freePort()}` };
     await using program = await startProgram({ ...config, SweepSeconds: 0.05 }, disk.command);
     await askFor(program, 12);
-    await until(async () => await rowsIn(disk.seen(file)) === 12, "all counts are saved");
+    await until(async () => rowsIn(await disk.read(file)) === 12, "all counts are saved");
 
     await askFor(program, 400);
     const health = () => snapshotOf(config);
     await until(async () => (await health()).fault === FULL, "the disk is full");
-    const kept = await Deno.readTextFile(disk.seen(file));
+    const kept = await disk.read(file);
     const purged = await own(config, "POST", "/purge?url=/0/");
     assertEquals([purged.status, purged.text.includes(FULL)], [500, true]);
-    await until(async () => !await isThere(disk.seen(`${file}.tmp`)), "nothing remains beside it");
-    assertEquals(await Deno.readTextFile(disk.seen(file)), kept);
-    assertEquals(JSON.parse(kept.split("\n").at(-2) ?? ""), { entries: await rowsIn(disk.seen(file)) });
+    await until(async () => !await disk.has(`${file}.tmp`), "nothing remains beside it");
+    assertEquals(await disk.read(file), kept);
+    assertEquals(JSON.parse(kept.split("\n").at(-2) ?? ""), { entries: rowsIn(kept) });
 
     await disk.run("mount", "-o", "remount,size=1m", disk.path);
     await until(async () => (await health()).fault === null, "there is room");
-    assertEquals(await rowsIn(disk.seen(file)), 400);
+    assertEquals(rowsIn(await disk.read(file)), 400);
     await until(() => program.stderr().endsWith("again\n"), "that is told");
     assertMatch(
       program.stderr(),
@@ -54,14 +54,14 @@ testWith(["mount"], "if the disk is full at the end, the snapshot stays as it wa
   const file = `${disk.path}/snapshot`;
   const config = { Stacosys: stacosys.url, SnapshotFile: file };
   await fill(config, 12, disk.command);
-  const before = await Deno.readTextFile(disk.seen(file));
+  const before = await disk.read(file);
   // More than there is room for, and no room at all.
   for (const filler of [0, 8_192]) {
-    await Deno.writeFile(disk.seen(`${disk.path}/filler`), new Uint8Array(filler)).catch(() => {});
+    await disk.run("sh", "-c", `head -c ${filler} /dev/zero >"$0" || true`, `${disk.path}/filler`);
     const said = await fill(config, 400, disk.command);
     assertMatch(said, new RegExp(`^\\S+ warning cannot save ${file}: ${FULL.replace(/[()]/g, "\\$&")}; .*\n$`));
-    assertEquals(await Deno.readTextFile(disk.seen(file)), before);
-    assertEquals(await isThere(disk.seen(`${file}.tmp`)), false);
+    assertEquals(await disk.read(file), before);
+    assertEquals(await disk.has(`${file}.tmp`), false);
   }
   await using next = await startProgram(config, disk.command);
   assertMatch((await ask(next, "/0/")).headers.get("cache-status") ?? "", /; hit$/);
@@ -201,13 +201,16 @@ async function mountDisk(mount: string) {
   const said = async () => new TextDecoder().decode((await stdout.read()).value);
   assertEquals(await said(), "mounted\n");
   const enter = ["--mount", "--target", String(holder.pid)];
+  const on = (...args: string[]) => new Deno.Command("nsenter", { args: [...enter, ...args] }).output();
   return {
     path,
     command: ["nsenter", ...enter, ...FROM_SOURCE],
-    /** The path of a file on it, for those who do not have it mounted. */
-    seen: (file: string) => `/proc/${holder.pid}/root${file}`,
+    /** The text of a file on it. */
+    read: async (file: string) => new TextDecoder().decode((await on("cat", file)).stdout),
+    /** Whether there is such a file on it. */
+    has: async (file: string) => (await on("test", "-e", file)).success,
     async run(...args: string[]) {
-      assertEquals((await new Deno.Command("nsenter", { args: [...enter, ...args] }).output()).success, true);
+      assertEquals((await on(...args)).success, true);
     },
     /** Takes it away. What is in the folder below it can be seen then. */
     async end() {
@@ -247,10 +250,6 @@ async function fill(config: Readonly<Record<string, unknown>>, articles: number,
 }
 
 /** How many counts a snapshot has. */
-async function rowsIn(file: string): Promise<number> {
-  return (await Deno.readTextFile(file).catch(() => "")).split("\n[").length - 1;
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return await Deno.lstat(file).then(() => true, () => false);
+function rowsIn(snapshot: string): number {
+  return snapshot.split("\n[").length - 1;
 }
