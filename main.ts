@@ -14,8 +14,8 @@ import { createProxy } from "./proxy.ts";
 import { parseCommandLine } from "./service/command_line.ts";
 import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
-import { createLog, type Log, reason, survive } from "./service/log.ts";
-import { Shutdown } from "./service/shutdown.ts";
+import { createLog, reason, survive } from "./service/log.ts";
+import { onSignals, Shutdown, SIGNALS } from "./service/shutdown.ts";
 import { Snapshot } from "./service/snapshot.ts";
 import { whyNotSaved } from "./service/snapshot_file.ts";
 import { type Certificate, readCertificate, watchCertificate } from "./service/tls.ts";
@@ -38,16 +38,12 @@ Caches the comment counters of Stacosys.
   --help         show this
   --version      show the version`;
 
-/** Exit statuses: a fault that only the owner can mend, one that may pass (as in sysexits), a second signal. */
+/** Exit statuses: a fault that only the owner can mend, and one that may pass (as in sysexits). */
 const FAULT = 1;
 const MAY_PASS = 75;
-const KILLED = 143;
 
 /** How long to wait for an address that is in use or not there yet. */
 const WAIT_FOR_ADDRESS_MS = 10_000;
-
-/** What a service heeds: two signals that end it, and one that does not. */
-const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
  * Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends.
@@ -207,21 +203,6 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
 
 function urlsOf({ urls }: Listener): string {
   return urls.join(" and ");
-}
-
-function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
-  let stopping = false;
-  function onSignal(): void {
-    if (stopping) Deno.exit(KILLED);
-    stopping = true;
-    stop();
-  }
-  function ignore(): void {
-    log("info", "SIGHUP is ignored; restart to read the configuration again");
-  }
-  for (const signal of Deno.build.os === "windows" ? signals.slice(0, 1) : signals) {
-    Deno.addSignalListener(signal, signal === "SIGHUP" ? ignore : onSignal);
-  }
 }
 
 /** Writes a line for the owner. */

@@ -12,6 +12,7 @@
  */
 
 import type { Listener } from "./listen.ts";
+import type { Log } from "./log.ts";
 
 /** The pause before each look. */
 const LOOK_MS = 5;
@@ -132,4 +133,26 @@ export class Shutdown {
 function asLast(response: Response): Response {
   response.headers.set("connection", "close");
   return response;
+}
+
+/** What a service heeds: two signals that end it, and one that does not. */
+export const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** The status of a process that was told to end twice. */
+const KILLED = 143;
+
+/** Calls `stop` at the first signal that ends a service. A second one ends the process at once. Windows has SIGINT alone. */
+export function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
+  let stopping = false;
+  function onSignal(): void {
+    if (stopping) Deno.exit(KILLED);
+    stopping = true;
+    stop();
+  }
+  function ignore(): void {
+    log("info", "SIGHUP is ignored; restart to read the configuration again");
+  }
+  for (const signal of Deno.build.os === "windows" ? signals.slice(0, 1) : signals) {
+    Deno.addSignalListener(signal, signal === "SIGHUP" ? ignore : onSignal);
+  }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { tryOrders } from "../model.ts";
+import { tryOrders } from "../orders.ts";
 import type { Figure } from "./measure.ts";
 
 /** How many orders are tried between two lines. */

@@ -15,7 +15,7 @@ import {
 } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import { startCrowd } from "./crowd.ts";
-import { freePort, FROM_SOURCE, type Program, runProgram, startProgram } from "./program.ts";
+import { freePort, FROM_SOURCE, type Program, refuses, runProgram, startProgram } from "./program.ts";
 import { type Answer, ask, brief, received } from "./reader.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
@@ -52,7 +52,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const reader = ask(program, "/a/");
     await until(() => stacosys.open === 1, "the request is under way");
     program.process.kill(signal);
-    await until(() => refuses(program), "nobody is let in");
+    await until(() => refuses(program.url), "nobody is let in");
     assertEquals(stacosys.open, 1);
     release();
     assertEquals(brief(await reader), '200 {"count":7}');
@@ -75,7 +75,7 @@ Deno.test("a second SIGTERM ends it at once", async () => {
   await using program = await startProgram({ Stacosys: stacosys.url });
   await withReaderInside(program, stacosys, async () => {
     program.process.kill("SIGTERM");
-    await until(() => refuses(program), "it has heard the first");
+    await until(() => refuses(program.url), "it has heard the first");
     program.process.kill("SIGTERM");
     assertEquals(await program.ended, 143);
   });
@@ -367,19 +367,6 @@ async function fillAndStop(config: Readonly<Record<string, unknown>>): Promise<v
 async function stop({ process, ended }: Program): Promise<void> {
   process.kill("SIGTERM");
   assertEquals(await ended, 0);
-}
-
-async function refuses({ url }: Program): Promise<boolean> {
-  try {
-    const { hostname, port } = new URL(url);
-    using _ = await Deno.connect({ hostname, port: Number(port) });
-    return false;
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return true;
-    // The listener was closed while it had this connection in its queue.
-    if (error instanceof Deno.errors.ConnectionReset) return false;
-    throw error;
-  }
 }
 
 /** How each article's count was come by. */

@@ -122,6 +122,20 @@ export function freePort(): number {
   }
 }
 
+/** Whether nobody listens at a URL. */
+export async function refuses(url: string): Promise<boolean> {
+  try {
+    const { hostname, port } = new URL(url);
+    using _ = await Deno.connect({ hostname, port: Number(port) });
+    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return true;
+    // The listener was closed while it had this connection in its queue.
+    if (error instanceof Deno.errors.ConnectionReset) return false;
+    throw error;
+  }
+}
+
 function collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
   let text = "";
   const waiting: { what: string; resolve: () => void }[] = [];

@@ -9,7 +9,7 @@ import { makeFolder } from "../folder.ts";
 import { startService } from "../service.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
-import { freePort, type Program, startProgram } from "./program.ts";
+import { freePort, type Program, refuses, startProgram } from "./program.ts";
 import { ask, brief, received } from "./reader.ts";
 
 Deno.test("a purge outlives kill -9: no next start serves the old count as fresh", async () => {
@@ -51,7 +51,7 @@ Deno.test("a purge while the process waits for its last readers outlives it", as
   const reader = ask(program, "/b/");
   await until(() => stacosys.open === 1, "a reader waits");
   program.process.kill("SIGTERM");
-  await until(() => isRefused(program.url), "no other is let in");
+  await until(() => refuses(program.url), "no other is let in");
   assertEquals(brief(await purge("/a/")), '200 {"purged":1}');
   release();
   assertEquals(brief(await reader), '200 {"count":7}');
@@ -195,16 +195,4 @@ async function end({ process, ended }: Program, signal: "SIGTERM" | "SIGKILL"): 
 
 async function resultOf(program: Program, article: string): Promise<string> {
   return (await ask(program, article)).headers.get("cache-status") ?? "";
-}
-
-async function isRefused(url: string): Promise<boolean> {
-  try {
-    const { hostname, port } = new URL(url);
-    using _ = await Deno.connect({ hostname, port: Number(port) });
-    return false;
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return true;
-    if (error instanceof Deno.errors.ConnectionReset) return false;
-    throw error;
-  }
 }
