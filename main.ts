@@ -55,8 +55,11 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
   if (command.does === "usage") return fail(USAGE);
-  const { text, config, certificate, caCerts } = await readConfig(command.file);
-  if (command.does === "check") return check(command.file, config);
+  const settings = await readConfig(command.file);
+  return command.does === "check" ? check(command.file, settings.config) : serve(settings, signals);
+}
+
+async function serve({ text, config, certificate, caCerts }: Settings, signals: readonly Deno.Signal[]): Promise<void> {
   const log = createLog();
   survive(log);
   const metrics = new Metrics();
@@ -97,20 +100,8 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   );
   readers.push(forReaders);
   const recent = new Recent({ cache, metrics, outage });
-  const sources = {
-    cache,
-    ttlMs,
-    maxEntries,
-    counters,
-    metrics,
-    outage,
-    recent,
-    shutdown,
-    watch,
-    snapshot,
-    certificate,
-  };
-  const handler = createAdmin(sources);
+  const parts = { cache, counters, metrics, outage, recent, shutdown, watch, snapshot, certificate };
+  const handler = createAdmin({ ...parts, ttlMs, maxEntries });
   let waited = false;
   // Whoever has the owner's address gets each purge, and alone may save the snapshot.
   const whenOwned = admin && whenFree(
@@ -135,11 +126,8 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   if (!waited) owner = await whenOwned;
   const forOwner = owner === undefined ? "" : `, for its owner on ${urlsOf(owner)}`;
   say(`config: ${text}`);
-  say(
-    `${project.name} ${project.version}: listening on ${
-      urlsOf(forReaders)
-    }${forOwner}, for Stacosys at ${stacosys.url}`,
-  );
+  const where = `${urlsOf(forReaders)}${forOwner}, for Stacosys at ${stacosys.url}`;
+  say(`${project.name} ${project.version}: listening on ${where}`);
 
   if (snapshot === undefined) await Deno.permissions.revoke({ name: "write" });
   if (snapshot === undefined && watch === undefined) await Deno.permissions.revoke({ name: "read" });
