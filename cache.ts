@@ -57,8 +57,8 @@ class Slot<V> implements KeptEntry<V> {
 const SWEEP_SLICE = 1_000;
 
 /**
- * A bounded cache with time to live. Getting, setting and expiring take the same time however many entries there are, but
- * for the moment in which the `Map` grows.
+ * A bounded cache with time to live. Getting, setting and expiring take the same time on average, however many entries
+ * there are.
  *
  * ```ts
  * import { Cache } from "./cache.ts";
@@ -123,16 +123,13 @@ export class Cache<V> {
   }
 
   /**
-   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or with the expiry that it had in a snapshot;
-   * if that is over, the entry counts as purged. A value that replaces another takes over its place in the order of
-   * eviction.
+   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or with the expiry that it had in a snapshot.
+   * A value that replaces another takes over its place in the order of eviction.
    */
-  set(key: string, value: V, expiresAt?: number): Entry<V> {
+  set(key: string, value: V, expiresAt = this.#now() + this.ttlMs): Entry<V> {
     const old = this.#slots.get(key);
     if (old === undefined && this.#slots.size >= this.#maxEntries) this.#evict();
-    const now = this.#now();
-    const era = expiresAt !== undefined && expiresAt <= now ? { endsAt: expiresAt } : this.#era;
-    const slot = new Slot(value, expiresAt ?? now + this.ttlMs, era, old?.visited ?? false);
+    const slot = new Slot(value, expiresAt, this.#era, old?.visited ?? false);
     this.#slots.set(key, slot);
     return slot;
   }
@@ -147,12 +144,6 @@ export class Cache<V> {
   expireAll(): void {
     this.#era.endsAt = this.#now();
     this.#era = { endsAt: Infinity };
-  }
-
-  /** Removes all entries, and does not count them as evicted. */
-  clear(): void {
-    this.#slots.clear();
-    this.#hand = undefined;
   }
 
   /** All entries, those not swept yet among them, in the order in which their keys first came. */

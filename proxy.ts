@@ -149,7 +149,7 @@ class Replies {
     const why = tally.hit > 0 ? "partial" : tally.stale > 0 ? "stale" : "uri-miss";
     const cacheStatus = `fwd=${why}; detail="${parts.join(", ")}"`;
     if (entry !== undefined) return this.found(result, entry, cacheStatus, variant);
-    return refusal(404, NOT_FOUND, cacheStatus, variant.cors);
+    return tally.error === 0 ? tooLong(variant) : refusal(404, NOT_FOUND, cacheStatus, variant.cors);
   }
 
   /** The parameters of `Cache-Status` (RFC 9211). A ttl of 0 or less means stale. */

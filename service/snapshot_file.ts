@@ -53,7 +53,7 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   if (text !== "" && head["kind"] !== KIND) throw new Error(NOT_OURS);
   if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
   if (head["stacosys"] !== stacosys) {
-    // Until 1.1.0 a password was part of the URL there.
+    // Up to 1.1 a password was part of the URL there.
     throw new Error(`expected counts of ${stacosys}, got those of another URL`);
   }
   const foot = parse(lines.at(-2));
@@ -67,8 +67,8 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
     if (typeof key !== "string" || typeof body !== "string" || typeof expiresAt !== "number") {
       throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
     }
-    // Version 1.1 said neither the time to live nor whether a row was purged.
-    return [key, body, expiresAt - tooLongMs, purged === true];
+    // Version 1.1 said neither the time to live nor whether a row was purged; if it was, it is over.
+    return [key, body, expiresAt - tooLongMs, purged === undefined ? expiresAt <= Date.now() : purged === true];
   });
 }
 

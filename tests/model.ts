@@ -245,13 +245,7 @@ export class Page {
     [this.#counters, this.#snapshot, this.#admin] = this.#start();
     this.#snapshot.load();
     for (const [target, kept] of this.#saved) {
-      // Nobody knows why one that is over is over.
-      const purged = kept.purged || kept.expiresAt <= this.#now;
-      this.#kept.set(target, {
-        ...kept,
-        purged,
-        expiresAt: purged ? Math.min(kept.expiresAt, this.#now) : kept.expiresAt,
-      });
+      this.#kept.set(target, kept.purged ? { ...kept, expiresAt: Math.min(kept.expiresAt, this.#now) } : kept);
     }
     if (this.#settings.watches) {
       // Nobody knows whether it has changed since the save.

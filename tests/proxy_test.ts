@@ -396,6 +396,15 @@ Deno.test("a page with no url, or more than a hundred, is 400 with a line of JSO
   assertEquals((await proxy.get(`/comments/counts?${urls(100)}`)).status, 200);
 });
 
+Deno.test("a page whose only url is too long is 414, as it is alone", async () => {
+  await using proxy = await serve();
+  const long = `/${"x".repeat(9_000)}/`;
+  const status = async (path: string) => (await proxy.get(path)).status;
+  assertEquals(await status(`/comments/count?url=${long}`), 414);
+  assertEquals(await status(`/comments/counts?url=${long}`), 414);
+  assertEquals((await proxy.get(`/comments/counts?url=${long}&url=/a/`)).text, `{"counts":{"${long}":null,"/a/":7}}\n`);
+});
+
 Deno.test("a page whose single requests are too long together is 414, and none of them is made", async () => {
   await using proxy = await serve({ corsOrigin: "*" });
   const urls = Array.from({ length: 100 }, (_, i) => `url=/${i}/`).join("&");

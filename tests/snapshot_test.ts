@@ -72,6 +72,17 @@ Deno.test("a count is no older than the time to live, also if that was longer wh
   assertEquals(isFresh, [true, false, false]);
 });
 
+Deno.test("what has expired is no purged count after a restart, and so may be served while it is fetched anew", async () => {
+  await using folder = await makeFolder();
+  const cache = newCache();
+  cache.set("/expired", "7", Date.now() - 1_000);
+  cache.set("/purged", "7");
+  cache.expire("/purged");
+  await snapshotOf(cache, folder.path).save();
+  const again = loaded(folder.path);
+  assertEquals(["/expired", "/purged"].map((key) => again.getStale(key)?.purged), [false, true]);
+});
+
 Deno.test("what a process left that was killed while it saved is replaced by the next save", async () => {
   await using folder = await makeFolder();
   await Deno.writeTextFile(`${folder.path}/snapshot.tmp`, "[".repeat(1_000_000));

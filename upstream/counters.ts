@@ -231,9 +231,10 @@ export class Counters {
 
   /** Puts a count into the cache. One that was asked for before a purge is stale there, unless a newer one has come. */
   #keep(target: string, body: string, { state }: Shared<Fetched>): Entry<string> {
-    if (state === "joinable") return this.cache.set(target, body);
-    const now = this.#now();
-    return state === "forgotten" ? this.cache.set(target, body, now) : { value: body, expiresAt: now, purged: true };
+    if (state === "overtaken") return { value: body, expiresAt: this.#now(), purged: true };
+    const entry = this.cache.set(target, body);
+    if (state === "forgotten") this.cache.expire(target);
+    return entry;
   }
 }
 
