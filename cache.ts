@@ -106,6 +106,11 @@ export class Cache<V> {
     return this.#evictions;
   }
 
+  /** Whether there is an entry of `key`, however old: what is not swept yet is there, too. */
+  has(key: string): boolean {
+    return this.#slots.has(key);
+  }
+
   /** The entry of `key` as long as it is fresh. */
   get(key: string): Entry<V> | undefined {
     const slot = this.#slots.get(key);

@@ -184,7 +184,7 @@ function observe(ask: Ask, metrics: Metrics, outage: Outage): Ask {
     const answer = await ask(target, urgent);
     const ms = performance.now() - start;
     metrics.addAnswer(answer, ms / 1000);
-    outage.follow(target, answer, ms);
+    outage.follow(target, answer, ms, urgent === true);
     return answer;
   };
 }

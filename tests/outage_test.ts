@@ -13,6 +13,7 @@ function status(status: number): Answer {
 function startOutage() {
   const clock = { now: 0 };
   const lines: string[] = [];
+  const known = new Set<string>();
   const timers: { readonly at: number; readonly callback: () => void }[] = [];
   const outage = new Outage(
     (level, text, always) => lines.push(`${always ?? ""} ${level} ${text}`.trim()),
@@ -31,7 +32,8 @@ function startOutage() {
   /** Takes note of an answer that came at a second. */
   function answered(atSeconds: number, target: string, answer: Answer, tookSeconds = 0): void {
     pass(atSeconds);
-    outage.follow(target, answer, tookSeconds * 1000);
+    outage.follow(target, answer, tookSeconds * 1000, known.has(target));
+    if (answer.outcome === "ok") known.add(target);
   }
   return { pass, lines, outage, answered };
 }
@@ -86,8 +88,9 @@ Deno.test("urls that always fail are told of once, however seldom another one is
   assertEquals(lines, [
     "warning Stacosys gave no count for /500: status 500",
     // With nothing good between the two that may be one.
-    "always warning Stacosys fails: a body without a count, asked for /html",
+    "always warning Stacosys fails: status 500, asked for /500",
     "always info Stacosys is back after 290.0 s; meanwhile 0 counts were stale and 0 missing",
+    "warning Stacosys gave no count for /html: a body without a count",
   ]);
   assertEquals(outage.stacosys, "up");
 });
@@ -136,7 +139,7 @@ Deno.test("a flood of made-up urls that all fail among good ones is a line every
   assert(lines.every((line) => line.startsWith("warning Stacosys gave no count for /made-up/")), lines[0]);
 });
 
-Deno.test("urls that failed before the last good answer are no outage when they fail again, without a connection they are", () => {
+Deno.test("urls that have always failed are no outage when they fail again, without a connection they are", () => {
   const { answered, outage } = startOutage();
   answered(0, "/good", GOOD);
   for (const [i, bad] of [status(500), TIMEOUT].entries()) answered(1 + i / 10, `/bad/${i}`, bad);
@@ -153,6 +156,27 @@ Deno.test("urls that failed before the last good answer are no outage when they 
   answered(105, "/bad/1", TIMEOUT);
   assertEquals(outage.failingSince(0), 1);
 });
+
+for (const bad of [status(500), TIMEOUT]) {
+  Deno.test(`when counts fail that were good before, that is an outage, whatever failed before: ${bad.outcome}`, () => {
+    const { answered, lines, outage } = startOutage();
+    answered(0, "/b", bad);
+    for (let round = 0; round < 3; round++) {
+      answered(10 * round + 1, "/a", GOOD);
+      assertEquals(outage.stacosys, "up");
+      for (let i = 2; i < 6; i++) for (const url of ["/a", "/b"]) answered(10 * round + i, url, bad);
+      assertEquals(outage.stacosys, "down");
+    }
+    assertEquals(lines.filter((line) => line.includes("fails")).length, 3);
+  });
+
+  Deno.test(`one count that fails for ever is no outage, though it was good before: ${bad.outcome}`, () => {
+    const { answered, outage } = startOutage();
+    for (const url of ["/a", "/b"]) answered(0, url, GOOD);
+    for (let i = 1; i < 100; i++) answered(i, "/a", bad);
+    assertEquals(outage.stacosys, "up");
+  });
+}
 
 Deno.test("the cause is steadily one of two that take turns, until it is ten seconds old or there is a good answer", () => {
   const { answered, outage } = startOutage();
@@ -189,7 +213,7 @@ Deno.test("when all urls are refused that were good before, that is an outage", 
   for (let i = 0; i < 10; i++) for (const url of ["/a", "/b", "/c"]) answered(1 + i, url, status(404));
   pass(3_600);
   assertEquals([outage.stacosys, lines], ["down", [
-    "always warning Stacosys fails: status 404, asked for /b",
+    "always warning Stacosys fails: status 404, asked for /a",
   ]]);
 });
 
@@ -221,7 +245,7 @@ Deno.test("a refusal other than 404 says nothing of Paths", () => {
 Deno.test("what others have written is told in 200 characters", () => {
   const { answered, lines } = startOutage();
   const long = `/${"x".repeat(8_000)}`;
-  answered(0, long, { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
+  answered(0, "/first", { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
   answered(1, long, { outcome: "redirect", reason: `a redirect to ${"y".repeat(300_000)}` });
   assertEquals(lines, [
     `always warning Stacosys fails: a redirect to ${"y".repeat(185)}…, asked for /${"x".repeat(198)}…`,

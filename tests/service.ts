@@ -66,10 +66,10 @@ export async function startService(
   const now = () => clock.now;
   const metrics = new Metrics();
   const outage = new Outage(() => {}, now);
-  async function ask(target: string): Promise<Answer> {
+  async function ask(target: string, isKnown = false): Promise<Answer> {
     const answer = await stacosys.answer;
     metrics.addAnswer(answer, stacosys.seconds);
-    outage.follow(target, answer, stacosys.seconds * 1000);
+    outage.follow(target, answer, stacosys.seconds * 1000, isKnown);
     return answer;
   }
   const counters = new Counters({

@@ -128,7 +128,7 @@ export class Counters {
     if (target.length > MAX_TARGET_LENGTH) return { result: "rejected" };
     const stale = this.cache.getStale(target);
     const joined = this.#inFlight.join(target);
-    const request = joined ?? this.#send(target, stale !== undefined);
+    const request = joined ?? this.#send(target, this.cache.has(target));
     if (this.#mayRevalidate(stale)) return { result: "stale", entry: stale, detail: "stale-while-revalidate" };
     const known = this.#servable(stale);
     if (request === undefined) {

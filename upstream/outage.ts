@@ -55,8 +55,10 @@ export class Outage {
   #lastServedAt: number | undefined;
   /** The targets whose last answer was bad: since when, and when it came. */
   readonly #failingTargets = new Map<string, { readonly since: number; readonly at: number }>();
-  /** The failures since the last good answer. */
-  #failing: { readonly since: number; readonly failures: number } | undefined;
+  /** The failures since the last good answer, and what speaks for an outage. */
+  #failing:
+    | { readonly since: number; readonly target: string; readonly isSeveral: boolean; readonly isSign: boolean }
+    | undefined;
   readonly #servedInAll = { stale: 0, error: 0 };
   #servedBefore = { stale: 0, error: 0 };
   /** What has its line in the log, or is about to: targets that failed since their last good answer, and reasons. */
@@ -127,10 +129,14 @@ export class Outage {
     this.#lastServedAt = this.#monotonic();
   }
 
-  /** Takes note of an answer to the request for `target`, which took `ms` milliseconds. */
-  follow(target: string, answer: Answer, ms: number): void {
+  /**
+   * Takes note of an answer to the request for `target`, which took `ms` milliseconds.
+   *
+   * @param isKnown whether Stacosys has given that count before.
+   */
+  follow(target: string, answer: Answer, ms: number, isKnown: boolean): void {
     if (answer.outcome === "ok") this.#good(shorten(target));
-    else this.#bad(shorten(target), answer, ms);
+    else this.#bad(shorten(target), answer, ms, isKnown);
   }
 
   #good(target: string): void {
@@ -154,25 +160,28 @@ export class Outage {
     this.#servedBefore = { ...this.#servedInAll };
   }
 
-  #bad(target: string, answer: Bad, ms: number): void {
+  #bad(target: string, answer: Bad, ms: number, isKnown: boolean): void {
     const now = this.#monotonic();
     const reason = shorten(answer.reason);
     const { outcome, status } = answer;
     const failure = this.#lastFailure = { target, reason, outcome, status, at: now };
     const { reason: before, at = -Infinity } = this.#cause ?? {};
     if (reason === before || now - at > STEADY_MS) this.#cause = failure;
-    const failingSince = this.#remember(failure);
+    const failsSince = this.#remember(failure);
     const refused = isRefusal(answer);
-    const known = this.#told.has(target);
-    if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, answer.status === 404);
-    // A url that is known to fail while Stacosys answers is no outage, and neither is a Stacosys with other paths.
-    if (answer.status !== undefined && known || refused && this.#lastGoodAt === undefined) return;
-    // Neither is a url that failed before others were answered.
-    if (failingSince < (this.#lastGoodAt ?? -Infinity)) return;
-    const { since, failures } = this.#failing ??
-      { since: Math.max(now - ms, this.#lastGoodAt ?? -Infinity), failures: 0 };
-    this.#failing = { since, failures: failures + 1 };
-    if (this.#stacosys === "down" || failures === 0 || now - since < OUTAGE_MS) return;
+    if (refused || this.#stacosys !== "down") this.#tellOnce(target, reason, status === 404);
+    // A Stacosys with other paths is no outage.
+    if (refused && this.#lastGoodAt === undefined) return;
+    // Without a connection all counts fail. Otherwise it is an outage when several do, and not only such as have always failed.
+    const isConnected = outcome !== "network";
+    const first = this.#failing;
+    const lastGoodAt = this.#lastGoodAt ?? -Infinity;
+    const since = first?.since ?? Math.max(now - ms, lastGoodAt);
+    const isSeveral = !isConnected || first !== undefined && (first.isSeveral || first.target !== target);
+    const isSign = isKnown || failsSince >= lastGoodAt || first?.isSign === true;
+    this.#failing = { since, target: first?.target ?? target, isSeveral, isSign };
+    const isOutage = isSeveral && isSign && first !== undefined && now - since >= OUTAGE_MS;
+    if (this.#stacosys === "down" || !isOutage) return;
     this.#stacosys = "down";
     this.#since = since;
     this.#suspect = undefined;

@@ -337,7 +337,7 @@ Deno.test("neither a reader's URL nor Stacosys' answer brings a control characte
     return log(program).length > 0;
   }, "the outage is logged");
   assertStringIncludes(program.stderr(), "a redirect to http://\\u009b2J\\u0085/");
-  assertStringIncludes(program.stderr(), "url=/\\u009b2J\\u0085/\n");
+  assertStringIncludes(program.stderr(), "url=/\\u009b2J\\u0085/");
   for (const line of log(program)) assert(!/\p{Cc}/u.test(line), line);
 });
 
