@@ -302,6 +302,18 @@ Deno.test("a count that was asked for before a purge reaches those who wait, and
   assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
 });
 
+Deno.test("who waits for a count never seen gets the one from before a purge within a second, if his own is slow", async () => {
+  const { asked, counters, pass } = startCounters();
+  counters.miss(A);
+  counters.purge();
+  const after = counters.miss(A);
+  pass(3_500);
+  asked[0]?.answer(GOOD);
+  await new Promise((resolve) => setTimeout(resolve));
+  pass(500);
+  assertEquals(brief(await after), "stale 7 uri-miss slow");
+});
+
 Deno.test("who came after a purge, and gets no answer, gets the count that was asked for before it", async () => {
   const { asked, counters } = startCounters();
   const before = counters.miss(A);

@@ -50,6 +50,8 @@ interface Kept {
   readonly purged: boolean;
   /** How many answers had come before it. */
   readonly came: number;
+  /** When it came, by the monotonic clock. */
+  readonly cameAt: number;
 }
 
 /** What a reader got of a count. */
@@ -310,7 +312,7 @@ export class Page {
     if (!good || (this.#newest.get(target) ?? 0) > id) return;
     this.#newest.set(target, id);
     const expiresAt = this.#now + (isFromBefore ? 0 : TTL_MS);
-    this.#kept.set(target, { id, expiresAt, purged: isFromBefore, came: this.#answers++ });
+    this.#kept.set(target, { id, expiresAt, purged: isFromBefore, came: this.#answers++, cameAt: this.#monotonic });
   }
 
   #notBefore(target: string): number {
@@ -396,6 +398,11 @@ export class Page {
   #lookAtWaiting({ targets, asked, deadline }: Reader): void {
     this.#isKept(this.#monotonic < deadline, "whoever has a known count waits a second, all others TimeoutSeconds");
     this.#isKept(!targets.every((target) => this.#isFresh(target, asked)), "nobody waits for a count that has come");
+    const isLate = (target: string) => {
+      const lateAt = Math.max(this.#latest.get(target)?.sentAt ?? 0, this.#kept.get(target)?.cameAt ?? 0) + SECOND_MS;
+      return this.#known(target) !== undefined && this.#monotonic > lateAt;
+    };
+    this.#isKept(!targets.every(isLate), "nobody waits for longer than a second if a count is known by then");
   }
 
   #lookAtGot(reader: Reader, i: number, { result, count, detail }: Got): void {

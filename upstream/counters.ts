@@ -89,7 +89,7 @@ export class Counters {
   readonly #monotonic: () => number;
   readonly #sleep: (ms: number) => Promise<undefined>;
   readonly #inFlight: InFlight<Fetched>;
-  /** The answer to a shared request, or undefined after `PATIENCE_MS`. Its readers share one timer. */
+  /** The answer to a shared request, or undefined when it is another second old. Its readers share one timer. */
   readonly #inTime = new WeakMap<Shared<Fetched>, Promise<Fetched | undefined>>();
   /** When Stacosys failed to give a count, the oldest first: what is in here is not asked for again. */
   readonly #failedAt = new Map<string, number>();
@@ -135,9 +135,9 @@ export class Counters {
       return this.#failed(known, { detail: known === undefined ? "breathing-space" : "stale-if-error" });
     }
     const forward = { why: known === undefined ? "uri-miss" : "stale", collapsed: joined !== undefined } as const;
-    if (known === undefined && !hurried) return this.#wait(target, known, forward, request.answer);
-    if (this.#ageMs(request) >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
-    return this.#wait(target, known, forward, this.#answerInTime(request));
+    const isPatient = known === undefined && !hurried;
+    if (!isPatient && this.#ageMs(request) >= PATIENCE_MS) return this.#failed(known, { detail: "slow" });
+    return this.#wait(target, known, forward, request, isPatient);
   }
 
   /**
@@ -181,7 +181,10 @@ export class Counters {
   #answerInTime(request: Shared<Fetched>): Promise<Fetched | undefined> {
     return this.#inTime.getOrInsertComputed(
       request,
-      () => Promise.race([request.answer, this.#sleep(PATIENCE_MS - this.#ageMs(request))]),
+      () => {
+        const second = this.#sleep(PATIENCE_MS - this.#ageMs(request) % PATIENCE_MS);
+        return Promise.race([request.answer, second.finally(() => this.#inTime.delete(request))]);
+      },
     );
   }
 
@@ -189,14 +192,18 @@ export class Counters {
     target: string,
     before: Entry<string> | undefined,
     forward: Forward,
-    answer: Promise<Fetched | undefined>,
+    request: Shared<Fetched>,
+    isPatient: boolean,
   ): Promise<Lookup> {
-    const fetched = await answer;
-    if (fetched?.outcome === "ok") {
-      return { result: "miss", entry: fetched.entry, forward: { ...forward, status: 200 } };
-    }
-    // A request from before a purge may have brought a count meanwhile.
-    const known = this.#servable(this.cache.getStale(target)) ?? before;
+    let fetched, known;
+    do {
+      fetched = await this.#answerInTime(request);
+      if (fetched?.outcome === "ok") {
+        return { result: "miss", entry: fetched.entry, forward: { ...forward, status: 200 } };
+      }
+      // A request from before a purge may have brought a count meanwhile.
+      known = this.#servable(this.cache.getStale(target)) ?? before;
+    } while (isPatient && fetched === undefined && known === undefined);
     if (fetched === undefined) return this.#failed(known, { forward, detail: "slow" });
     const tried = { ...forward, status: fetched.status };
     return this.#failed(known, known === undefined ? { forward: tried } : { forward: tried, detail: "stale-if-error" });
