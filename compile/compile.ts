@@ -22,7 +22,7 @@ export const OPTIONS: readonly string[] = [
     "--allow-read",
     "--allow-write",
     "--allow-env=NO_PROXY,no_proxy,ALL_PROXY,all_proxy,SSL_CERT_FILE,DENO_TLS_CA_STORE,DENO_SERVE_ADDRESS",
-    "--allow-sys=uid,hostname",
+    "--allow-sys=uid,hostname,networkInterfaces",
   ],
   ...project.unstable.map((feature) => `--unstable-${feature}`),
   `--v8-flags=${V8_FLAGS}`,

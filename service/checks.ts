@@ -87,9 +87,14 @@ export function isAt(url: string, { hostname = "::", port }: Address): boolean {
   if (Number(there.port || (there.protocol === "https:" ? 443 : 80)) !== port) return false;
   const listening = hostname === "localhost" ? "127.0.0.1" : hostname;
   return connectedBy(hostOf(there)).some((host) => {
-    const isAny = listening === "::" || listening === "0.0.0.0" && host !== "::1";
-    return host === listening || isAny && isLoopback(host);
+    const isAny = listening === "::" || listening === "0.0.0.0" && !host.includes(":");
+    return host === listening || isAny && (isLoopback(host) || isOwn(host));
   });
+}
+
+/** Whether an address is one of this machine. */
+function isOwn(host: string): boolean {
+  return Deno.networkInterfaces().some(({ address }) => address === host);
 }
 
 /** What `fetch` connects to. Of `localhost` it tries all that the system names, so that either may be reached. */
@@ -191,9 +196,17 @@ export function kindOf(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
+/** For `JSON.stringify`: a value as it is, but a URL without the user and the password that it may have. */
+export function withoutPassword(_key: string, value: unknown): unknown {
+  const url = typeof value === "string" ? URL.parse(value) : null;
+  if (url === null || url.username === "" && url.password === "") return value;
+  url.username = url.password = "";
+  return url.href;
+}
+
 /** A value as a fault shows it. */
 export function inWords(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = escapeInvisible(JSON.stringify(value));
+  const text = escapeInvisible(JSON.stringify(value, withoutPassword));
   return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }

@@ -6,7 +6,7 @@
 
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as checks from "./checks.ts";
-import { type Address, type Check, inWords, kindOf, type Stacosys } from "./checks.ts";
+import { type Address, type Check, inWords, kindOf, type Stacosys, withoutPassword } from "./checks.ts";
 import { escapeInvisible, invisibleIn, isUtf16 } from "./invisible.ts";
 import { reason } from "./log.ts";
 
@@ -148,22 +148,16 @@ export function parseConfig(text: string, file: string): Reading {
   if (listen === undefined || stacosys === undefined || faults.length > 0) {
     return { config: undefined, text: "", faults, warnings };
   }
-  const hides = stacosys.authorization !== undefined || [...twice].some(isStacosys);
+  const all = Object.fromEntries(values);
+  const shown = JSON.stringify(all, withoutPassword, 2);
+  // What is given twice may be a password the first time.
+  const isAsGiven = twice.size === 0 && shown === JSON.stringify(all, null, 2);
   return {
     config: { listen, stacosys, ...rest },
-    text: hides ? withoutPassword(values, stacosys.url) : text,
+    text: isAsGiven ? text : shown,
     faults,
     warnings,
   };
-}
-
-function isStacosys(key: string): boolean {
-  return key.toLowerCase() === "stacosys";
-}
-
-function withoutPassword(values: readonly (readonly [string, unknown])[], url: string): string {
-  const shown = values.map(([key, value]) => [key, isStacosys(key) ? url : value]);
-  return JSON.stringify(Object.fromEntries(shown), null, 2);
 }
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {

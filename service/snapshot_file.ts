@@ -102,7 +102,11 @@ async function replace(file: string, about: About, rows: Iterable<Row>): Promise
     await Deno.remove(temporary).catch(() => {});
     throw error;
   }
-  // Until then a power cut could bring the old one back.
+  await syncFolder(file);
+}
+
+/** Until then a power cut could bring the old file back. */
+async function syncFolder(file: string): Promise<void> {
   using folder = await Deno.open(folderOf(file));
   await folder.sync();
 }
@@ -113,6 +117,7 @@ async function tryToSave(file: string): Promise<void> {
   const probe = await Deno.makeTempFile({ dir: folderOf(file), prefix: "httpfastcache-" });
   try {
     await Deno.writeTextFile(probe, "Is there room?");
+    await syncFolder(file);
   } finally {
     await Deno.remove(probe);
   }

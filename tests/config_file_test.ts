@@ -64,6 +64,14 @@ for (const order of ["little", "big"]) {
   }
 }
 
+Deno.test("the user and the password of a URL are shown nowhere, whatever key it is under", () => {
+  const url = "http://me:secret@127.0.0.1:8100";
+  for (const values of [{ HostPort: url, Stacosys: ":8101" }, { Old: url }, { CorsOrigin: [url] }]) {
+    const { text, faults, warnings } = read(values);
+    for (const said of [text, ...faults, ...warnings]) assertEquals(/me:|secret/.test(said), false, said);
+  }
+});
+
 Deno.test("an unknown name is warned about, with the nearest known one if it looks like a slip", () => {
   assertEquals(read({ TtlSecond: 5, Ttl: 5, timeout: 5, TlsKerFile: "k", Colour: "red", "a\nb": 1 }).warnings, [
     "c.json: TtlSecond: unknown, ignored; did you mean TtlSeconds?",

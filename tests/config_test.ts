@@ -119,7 +119,7 @@ Deno.test("the text of the file is kept as it is, but for the user and the passw
   const plain = '{ "HostPort": ":1",\r\n\t"stacosys": "http:/h", "X": 1 }\n';
   assertEquals(parseConfig(plain, "c.json").text, plain);
   const { text } = parseConfig(plain.replace("/h", "/me:secret@h"), "c.json");
-  assertEquals(text, '{\n  "HostPort": ":1",\n  "stacosys": "http://h",\n  "X": 1\n}');
+  assertEquals(text, '{\n  "HostPort": ":1",\n  "stacosys": "http://h/",\n  "X": 1\n}');
 });
 
 Deno.test("no fault shows the password of a Stacosys, even of one that nobody can read", () => {
@@ -230,6 +230,15 @@ Deno.test("Stacosys is not the service itself, however its address is spelled", 
   }
   for (const [HostPort, Stacosys] of [[":80", "http://127.0.0.1"], [":443", "https://localhost"]]) {
     assertEquals(faultsOf({ HostPort, Stacosys }).length, 1);
+  }
+});
+
+Deno.test("Stacosys is not the service itself at another address of this machine, if that listens on all", () => {
+  const own = Deno.networkInterfaces().map(({ family, address }) => family === "IPv6" ? `[${address}]` : address);
+  for (const host of own) {
+    const fault = "c.json: Stacosys: expected the URL of Stacosys, got this service's own HostPort";
+    assertEquals(faultsOf({ HostPort: ":8101", Stacosys: `http://${host}:8101` }), [fault], host);
+    assertEquals(accepts({ HostPort: ":8102", Stacosys: `http://${host}:8101` }).listen.port, 8102);
   }
 });
 

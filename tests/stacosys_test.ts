@@ -66,7 +66,8 @@ Deno.test("what goes wrong on the wire has a reason in a few words", async () =>
   }
   assertEquals(await reasonFor(stand.resetInHeader), "Connection reset by peer (os error 104)");
   assertEquals(await reasonFor(stand.headers(100)), "message head is too large");
-  assertEquals(await reasonFor(stand.redirectTo("file:///etc/passwd")), "a redirect to file:///etc/passwd");
+  assertEquals(await reasonFor(stand.redirectTo("file:///etc/passwd")), "a redirect to file:");
+  assertEquals(await reasonFor(stand.redirectTo("http://u:secret@h:999999/")), "a redirect to what is no URL");
   await stacosys.stop();
   assertEquals(await reasonFor(stand.hang), "Connection refused (os error 111)");
 });

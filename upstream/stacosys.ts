@@ -118,7 +118,13 @@ async function exchange(url: string, target: string, options: FetchOptions): Pro
       return { outcome: "status", reason: `status ${status}`, status };
     }
     const next = URL.parse(to, location);
-    if (next?.host !== host) return { outcome: "redirect", reason: `a redirect to ${next?.host || to}`, status };
+    if (next?.host !== host) {
+      return {
+        outcome: "redirect",
+        reason: `a redirect to ${next === null ? "what is no URL" : next.host || next.protocol}`,
+        status,
+      };
+    }
     // The password is for this scheme: https may lead to http, where others read it.
     if (next.protocol !== protocol) options = { ...options, headers: HEADERS };
     location = next.href;
