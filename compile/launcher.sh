@@ -9,6 +9,7 @@ tmp=${TMPDIR:-/tmp}
 expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of user $user that nobody else may \
 write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
 why="cannot unpack: $expected"
+first=
 # There may be a folder later. A file that is broken or not for this machine is status 1.
 status=75
 
@@ -87,7 +88,8 @@ for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfast
   [ "$root" != "$private" ] || ours "$root" || continue
   root=$(cd -P "$root" 2>/dev/null && pwd -P) && ours "$root" || continue
   at=$root/unpacked-@HASH@
-  unpacked || { [ -w "$root" ] && unpack; } || continue
+  # Of several folders that fail, the first is the one that was meant.
+  unpacked || { [ -w "$root" ] && { unpack || { first=${first:-$why} && false; }; }; } || continue
   sweep "$root"/unpacked-*
   export DENO_DIR="$at/cache" DENO_NO_UPDATE_CHECK=1
   # What the environment has for other programs on this runtime.
@@ -98,4 +100,5 @@ for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfast
   [ -x "$as" ] || as=$at/httpfastcache
   exec "$as" run --no-config @OPTIONS@ "$at/program.js" "$@"
 done
+why=${first:-$why}
 fail

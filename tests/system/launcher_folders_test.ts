@@ -163,6 +163,17 @@ for (
   );
 }
 
+test(
+  "where all folders are full, the line names the first",
+  () =>
+    inPlace(async ({ file, cache, path }) => {
+      const env = { XDG_CACHE_HOME: cache, TMPDIR: cache, PATH: path };
+      const { warnings } = await ends(mounted(cache, "mode=700,size=4k", file, "tells"), env);
+      assertMatch(warnings.join(), /^httpfastcache: cannot unpack into .*\/cache\/httpfastcache: .*No space left on device/);
+    }),
+  "mount",
+);
+
 test("a cache that cannot be used is passed over", () =>
   inPlace(async ({ folder, file, cache }) => {
     await Deno.writeTextFile(`${folder}/file`, "");
