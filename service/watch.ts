@@ -149,7 +149,9 @@ async function lookAt(file: string): Promise<Look> {
     if (!info.isFile) return { fault: `${file} is not a file; expected the SQLite file of Stacosys` };
     const log = await Deno.stat(`${path}-wal`).catch(() => undefined);
     // Readers leave an empty write-ahead log.
-    return { seen: log === undefined || log.size === 0 ? inWords(info) : `${inWords(info)} ${inWords(log)}` };
+    return {
+      seen: log === undefined || log.size === 0 ? fingerprintOf(info) : `${fingerprintOf(info)} ${fingerprintOf(log)}`,
+    };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       return { fault: `${file} is not there, or hidden by the unit, as /home and /root are` };
@@ -161,6 +163,6 @@ async function lookAt(file: string): Promise<Look> {
   }
 }
 
-function inWords({ size, mtime, ino }: Deno.FileInfo): string {
+function fingerprintOf({ size, mtime, ino }: Deno.FileInfo): string {
   return `${ino}:${size}:${mtime?.getTime()}`;
 }
