@@ -53,7 +53,7 @@ export interface Health {
   /** What it was asked for when it gave the last error. */
   readonly lastErrorUrl: string | null;
   readonly lastErrorSeconds: number | null;
-  /** What is wrong with it since its last good answer; steadily the same one of two that take turns. */
+  /** What is wrong with it since its last good answer; if two alternate, it stays with one. */
   readonly cause: Pick<Failure, "outcome" | "status" | "reason"> | null;
   /** For how many urls its last answer was bad, and came within the last minute. */
   readonly failingUrls: number;
@@ -63,7 +63,7 @@ export interface Health {
   readonly waiting: number;
   /** How many counts were served stale since its last good answer, as it failed or was slow. */
   readonly servedStale: number;
-  /** For how many counts there was a 404 instead. */
+  /** For how many counts there was none to give: a 404, or null among others. */
   readonly servedNone: number;
   /** How long ago the last of either was. */
   readonly lastServedSeconds: number | null;
@@ -74,7 +74,7 @@ export interface Health {
   readonly allZero: boolean;
   /** `due` is that it should have been renewed; null without HTTPS of its own. */
   readonly certificate: "good" | "due" | "ended" | null;
-  /** How long the certificate in use is valid yet. */
+  /** How long the certificate in use is still valid. */
   readonly certificateEndsSeconds: number | null;
   /** The watched file, if there is one. */
   readonly watch: {
