@@ -76,7 +76,7 @@ async function serve({ text, config, certificate, caCerts }: Settings, signals: 
 
   const { reusePort, admin, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
-  // It looks before the first count is fetched: a change in between would go unseen.
+  // Look before the first fetch, or a change in between is missed.
   await watch?.start();
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && parseCount(body) !== undefined;
   const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys: stacosys.url, accepts }, log);

@@ -98,7 +98,7 @@ class Replies {
     return refusal(404, NOT_FOUND, cacheStatus);
   }
 
-  /** Stacosys is not asked on behalf of a request with a malformed Host. A hit does not read the header, which costs time. */
+  /** Stacosys is not asked where Host is malformed. A hit does not read the header, which costs time. */
   #badHost({ headers }: Request): Response | undefined {
     if (HOST.test(headers.get("host") ?? "")) return undefined;
     this.#options.results.rejected++;

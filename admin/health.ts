@@ -40,8 +40,8 @@ export interface Health {
   readonly pid: number;
   readonly uptimeSeconds: number;
   /**
-   * `up` and `down` are what its answers tell, `error` is that only the last of them was bad, `slow` that a request has no
-   * answer yet after a second, and `unknown` that it was not asked yet.
+   * `up` and `down` are what its answers tell, `error` is that only the last of them was bad, `slow` that a request has
+   * no answer yet after a second, and `unknown` that it was not asked yet.
    */
   readonly stacosys: "up" | "down" | "error" | "slow" | "unknown";
   /** For how long it has been that. */
@@ -143,8 +143,8 @@ export function healthOf(sources: Sources, startedAt: number, now: number, time:
 }
 
 /**
- * Whether a monitor should wake somebody: Stacosys is down, or has given no count since the start. A single bad answer, a
- * slow one, or that nobody has asked yet is no alarm.
+ * Whether a monitor should wake somebody: Stacosys is down, or has given no count since the start. A single bad answer,
+ * a slow one, or that nobody has asked yet is no alarm.
  */
 export function isAlarming({ stacosys, lastGoodSeconds }: Health): boolean {
   return stacosys === "down" || stacosys === "error" && lastGoodSeconds === null;

@@ -14,7 +14,7 @@ import { reason } from "./log.ts";
 export interface Config {
   /** Where the service listens; no hostname means all addresses. */
   readonly listen: Address;
-  /** Where Stacosys is, and how it knows the service. */
+  /** Where Stacosys is, and the password to send. */
   readonly stacosys: Stacosys;
   /** `*`, an origin, a list of origins, or none. */
   readonly corsOrigin: string | readonly string[] | undefined;

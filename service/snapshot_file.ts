@@ -33,15 +33,15 @@ const LONGEST_HEADER = 64 * 1024;
 const PORTION = 500;
 
 /**
- * All rows of a file, none if it is empty or not there. If counts were fresh for longer when it was written, they expire
- * sooner than it says.
+ * All rows of a file, none if it is empty or not there. If counts were fresh for longer when it was written, they
+ * expire sooner than it says.
  *
  * @throws {Error} if it is not ours, or not whole.
  */
 export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   let text;
   try {
-    // What is no file may never end.
+    // A pipe may never end.
     if (!Deno.statSync(file).isFile) throw new Error(NO_FILE);
     text = Deno.readTextFileSync(file);
   } catch (error) {

@@ -1,9 +1,9 @@
 /**
  * Whether the database of Stacosys has changed, so that a comment is counted seconds after it is published.
  *
- * It is looked at once a second: size, modification time and inode, of the file and of its write-ahead log. What the system
- * tells of changes by itself (`Deno.watchFs`) misses a file behind a link or a bind mount, and in WAL mode takes reading
- * for a change.
+ * It is looked at once a second: size, modification time and inode, of the file and of its write-ahead log. What the
+ * system tells of changes by itself (`Deno.watchFs`) misses a file behind a link or a bind mount, and in WAL mode takes
+ * reading for a change.
  *
  * @module
  */
@@ -81,8 +81,8 @@ export class Watch implements Watched {
   }
 
   /**
-   * Looks for the first time, and from then on once a second. It never keeps the process alive. If the disk hangs, it is
-   * not waited for: what is seen when it answers counts as a change.
+   * Looks for the first time, and from then on once a second. It never keeps the process alive. If the disk hangs, it
+   * is not waited for: what is seen when it answers counts as a change.
    */
   async start(): Promise<void> {
     const { seen, fault } = await this.#look();
