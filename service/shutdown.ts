@@ -29,7 +29,7 @@ const LONGEST_HOLD_MS = 1_000;
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
-/** After so many looks with no open request in a row, the last answer has got to the system, which sends it. */
+/** After so many looks in a row with no open request, the last answer has got to the system, which sends it. */
 const WRITE_LOOKS = 20;
 
 /** How the end knows the time, and lets it pass. */

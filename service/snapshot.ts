@@ -56,7 +56,8 @@ export class Snapshot implements Saved {
   }
 
   /**
-   * Puts the counts of ours in the file into the cache, none if it is damaged. A disk that hangs is not asked for them.
+   * Puts those counts of the file that are ours into the cache, or none if the file is damaged. A disk that hangs is not
+   * asked for them.
    */
   load(): void {
     try {
