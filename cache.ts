@@ -1,5 +1,6 @@
 /**
- * A `Map` that forgets: each entry has an expiry, their number is bounded, and a sweeper removes the expired ones.
+ * A `Map` that forgets: each entry has an expiry, their number is bounded, and a sweeper removes those that are too old
+ * even to be served stale.
  *
  * Eviction is SIEVE: a hit sets one flag, and a hand walks from the oldest entry to the newest, clears the flags it
  * meets and evicts the first entry without one. What readers keep asking for stays; what was asked for once goes.
@@ -128,8 +129,8 @@ export class Cache<V> {
   }
 
   /**
-   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or with the expiry that it had in a snapshot.
-   * A value that replaces another takes over its place in the order of eviction.
+   * Keeps `value` for `key`, fresh from now on for the cache's time to live, or with the expiry that it had in a
+   * snapshot. A value that replaces another takes over its place in the order of eviction.
    */
   set(key: string, value: V, expiresAt = this.#now() + this.ttlMs): Entry<V> {
     const old = this.#slots.get(key);
@@ -157,8 +158,8 @@ export class Cache<V> {
   }
 
   /**
-   * Removes entries that are too old even to be served stale. It yields after each thousand, so that readers are answered in
-   * between.
+   * Removes entries that are too old even to be served stale. It yields after each thousand, so that readers are
+   * answered in between.
    *
    * ```ts
    * import { Cache } from "./cache.ts";

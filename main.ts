@@ -76,7 +76,7 @@ async function serve({ text, config, certificate, caCerts }: Settings, signals: 
 
   const { reusePort, admin, snapshotFile: file, watchFile } = config;
   const watch = watchFile === undefined ? undefined : new Watch(watchFile, () => counters.purge(), log);
-  // It looks before the first count is fetched: a change in between would go unseen.
+  // Look before the first fetch, or a change in between is missed.
   await watch?.start();
   const accepts = (key: string, body: string) => paths.includes(pathOf(key)) && parseCount(body) !== undefined;
   const snapshot = file === undefined ? undefined : new Snapshot(cache, { file, stacosys: stacosys.url, accepts }, log);
@@ -92,11 +92,11 @@ async function serve({ text, config, certificate, caCerts }: Settings, signals: 
     await owner?.shutdown();
     Deno.exit(0);
   });
-  const waitMs = WAIT_FOR_ADDRESS_MS;
   const forReaders = await whenFree(
     () => listen(config.listen, { reusePort, certificate }, shutdown.handle, log),
-    waitMs,
-    ({ message }) => log("warning", `${message}; trying for ${waitMs / 1000} s, then exiting with status ${MAY_PASS}`),
+    WAIT_FOR_ADDRESS_MS,
+    ({ message }) =>
+      log("warning", `${message}; trying for ${WAIT_FOR_ADDRESS_MS / 1000} s, then exiting with status ${MAY_PASS}`),
   );
   readers.push(forReaders);
   const recent = new Recent({ cache, metrics, outage });

@@ -37,9 +37,9 @@ interface Variant {
 
 /** Returns the handler of the public port. */
 export function createProxy(options: ProxyOptions): (request: Request) => Response | Promise<Response> {
-  const { counters: { cache }, results, cacheControl = false, now = Date.now } = options;
+  const { counters: { cache }, results, cacheControl = false } = options;
   const variantFor = createVariants(options.corsOrigin);
-  const replies = new Replies(options, now);
+  const replies = new Replies(options);
 
   return function handle(request) {
     if (request.method !== "GET") return replies.notServed("detail=not-a-get");
@@ -63,9 +63,9 @@ class Replies {
   readonly #now: () => number;
   readonly #routes: ReadonlyMap<string, "count" | "batch" | "script">;
 
-  constructor(options: ProxyOptions, now: () => number) {
+  constructor(options: ProxyOptions) {
     this.#options = options;
-    this.#now = now;
+    this.#now = options.now ?? Date.now;
     this.#routes = new Map([
       ...options.paths.flatMap((path) => [[`${path}s`, "batch"], [`${path}s.js`, "script"]] as const),
       // A path of the configuration is a count, even if it is another one with an s.
@@ -98,7 +98,7 @@ class Replies {
     return refusal(404, NOT_FOUND, cacheStatus);
   }
 
-  /** Stacosys is not asked on behalf of a request with a malformed Host. A hit does not read the header, which costs time. */
+  /** Stacosys is not asked where Host is malformed. A hit does not read the header, which costs time. */
   #badHost({ headers }: Request): Response | undefined {
     if (HOST.test(headers.get("host") ?? "")) return undefined;
     this.#options.results.rejected++;

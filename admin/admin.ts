@@ -26,7 +26,7 @@ export interface AdminOptions extends Sources, CountsSource {
   readonly monotonic?: () => number;
 }
 
-type Headers = Readonly<Record<string, string>>;
+type HeaderMap = Readonly<Record<string, string>>;
 
 interface Route {
   readonly method: string;
@@ -129,11 +129,11 @@ function json(text: string, status = 200): Response {
   return reply(`${text}\n`, "application/json", {}, status);
 }
 
-function refuse(status: number, text: string, headers: Headers = {}): Response {
+function refuse(status: number, text: string, headers: HeaderMap = {}): Response {
   return reply(`${text}\n`, "text/plain", headers, status);
 }
 
-function reply(body: BodyInit, type: string, headers: Headers = {}, status = 200): Response {
+function reply(body: BodyInit, type: string, headers: HeaderMap = {}, status = 200): Response {
   return new Response(body, {
     status,
     headers: {

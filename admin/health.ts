@@ -40,8 +40,8 @@ export interface Health {
   readonly pid: number;
   readonly uptimeSeconds: number;
   /**
-   * `up` and `down` are what its answers tell, `error` is that only the last of them was bad, `slow` that a request has no
-   * answer yet after a second, and `unknown` that it was not asked yet.
+   * `up` and `down` are what its answers tell, `error` is that only the last of them was bad, `slow` that a request has
+   * no answer yet after a second, and `unknown` that it was not asked yet.
    */
   readonly stacosys: "up" | "down" | "error" | "slow" | "unknown";
   /** For how long it has been that. */
@@ -53,7 +53,7 @@ export interface Health {
   /** What it was asked for when it gave the last error. */
   readonly lastErrorUrl: string | null;
   readonly lastErrorSeconds: number | null;
-  /** What is wrong with it since its last good answer; steadily the same one of two that take turns. */
+  /** What is wrong with it since its last good answer; if two alternate, it stays with one. */
   readonly cause: Pick<Failure, "outcome" | "status" | "reason"> | null;
   /** For how many urls its last answer was bad, and came within the last minute. */
   readonly failingUrls: number;
@@ -63,7 +63,7 @@ export interface Health {
   readonly waiting: number;
   /** How many counts were served stale since its last good answer, as it failed or was slow. */
   readonly servedStale: number;
-  /** For how many counts there was a 404 instead. */
+  /** For how many counts there was none to give: a 404, or null among others. */
   readonly servedNone: number;
   /** How long ago the last of either was. */
   readonly lastServedSeconds: number | null;
@@ -74,7 +74,7 @@ export interface Health {
   readonly allZero: boolean;
   /** `due` is that it should have been renewed; null without HTTPS of its own. */
   readonly certificate: "good" | "due" | "ended" | null;
-  /** How long the certificate in use is valid yet. */
+  /** How long the certificate in use is still valid. */
   readonly certificateEndsSeconds: number | null;
   /** The watched file, if there is one. */
   readonly watch: {
@@ -143,8 +143,8 @@ export function healthOf(sources: Sources, startedAt: number, now: number, time:
 }
 
 /**
- * Whether a monitor should wake somebody: Stacosys is down, or has given no count since the start. A single bad answer, a
- * slow one, or that nobody has asked yet is no alarm.
+ * Whether a monitor should wake somebody: Stacosys is down, or has given no count since the start. A single bad answer,
+ * a slow one, or that nobody has asked yet is no alarm.
  */
 export function isAlarming({ stacosys, lastGoodSeconds }: Health): boolean {
   return stacosys === "down" || stacosys === "error" && lastGoodSeconds === null;

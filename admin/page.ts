@@ -5,35 +5,30 @@
  * @module
  */
 
-import { duration, number, percent, time, utc } from "./format.ts";
+import { number, percent, time } from "./format.ts";
 import type { Health } from "./health.ts";
 import { askedFor, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
 import style from "./status.css" with { type: "text" };
 import template from "./status.html" with { type: "text" };
 import script from "./status.js" with { type: "text" };
-import { READERS, type Rows, STACOSYS, type Verdict, verdictsOf } from "./words.ts";
+import { FIGURES, PERIODS, processInWords, type Table, TABLES, type Verdict, verdictsOf } from "./words.ts";
 
 /** The page as HTML, `now` in milliseconds since 1970. Only scripts and styles with this `nonce` count in it. */
 export function pageOf(health: Health, recent: Recent, now: number, nonce: string): string {
   const minutes = recent.fiveMinutes();
   const day = recent.day();
-  const { version, host, pid, uptimeSeconds } = health;
+  const { host } = health;
   const verdicts = verdictsOf(health, minutes.whole.counted, now);
-  const since = utc(now - uptimeSeconds * 1000, now);
   const counted = [minutes.whole.counted, day.whole.counted, recent.sinceStart()];
   const parts: Readonly<Record<string, Html>> = {
     style: html`<style nonce="${nonce}">${new Html(style)}</style>`,
     script: html`<script type="module" nonce="${nonce}">${new Html(script)}</script>`,
     title: html`${titleOf(verdicts)} - ${host}`,
     host: html`${host}`,
-    process: html`version ${version}, process ${pid}, running for ${duration(uptimeSeconds)}, since ${since}; now ${
-      utc(now, now)
-    }`,
+    process: html`${processInWords(health, now)}`,
     verdicts: html`${verdicts.map(verdictHtml)}`,
     cards: html`${CARDS.map((card) => cardHtml(card, minutes, day))}`,
-    tables: html`${tableHtml("Counts for readers", READERS, counted)}${
-      tableHtml("Answers of Stacosys", STACOSYS, counted)
-    }`,
+    tables: html`${TABLES.map((table) => tableHtml(table, counted))}`,
   };
   return template.replace(/\{\{ ?(\w+) ?\}\}/g, (_, name) => parts[name]?.text ?? "");
 }
@@ -69,19 +64,19 @@ interface Card {
 
 const CARDS: readonly Card[] = [
   {
-    name: "Counts a minute",
+    name: FIGURES.rate,
     // A single request in the first second of the service is no sixty a minute.
     value: ({ counted, ms }) => 60_000 * askedFor(counted) / Math.max(ms, 10_000),
     format: number,
   },
-  { name: "Hit ratio", value: ({ counted }) => counted.hit / askedFor(counted), format: percent, top: 1 },
+  { name: FIGURES.hits, value: ({ counted }) => counted.hit / askedFor(counted), format: percent, top: 1 },
   {
-    name: "Old or missing counts",
+    name: FIGURES.oldOrMissing,
     value: ({ counted }) => (counted.staleInNeed + counted.error) / askedFor(counted),
     format: percent,
     top: 1,
   },
-  { name: "Stacosys answers in", value: ({ counted }) => counted.seconds / counted.ok, format: time },
+  { name: FIGURES.answerTime, value: ({ counted }) => counted.seconds / counted.ok, format: time },
 ];
 
 function cardHtml(card: Card, minutes: Period, day: Period): Html {
@@ -89,8 +84,8 @@ function cardHtml(card: Card, minutes: Period, day: Period): Html {
     <div>
       <h3>${card.name}</h3>
       <div class="card">
-        <div class="now">${periodHtml(card, "5 min", minutes, FIVE_MINUTES_MS)}</div>
-        <div>${periodHtml(card, "24 h", day, DAY_MS)}</div>
+        <div class="now">${periodHtml(card, PERIODS.fiveMinutes, minutes, FIVE_MINUTES_MS)}</div>
+        <div>${periodHtml(card, PERIODS.day, day, DAY_MS)}</div>
       </div>
     </div>
   `;
@@ -112,13 +107,13 @@ function periodHtml({ value, format, top }: Card, name: string, { whole, steps }
     <svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
       <path d="${path.join("")}" />
     </svg>
-    <small>${known.length === 0 ? "no curve yet" : `${format(Math.min(...known))}–${format(highest)}`}</small>
+    <small>${known.length === 0 ? FIGURES.noCurve : `${format(Math.min(...known))}–${format(highest)}`}</small>
   `;
 }
 
-function tableHtml(caption: string, rows: Rows, periods: readonly Totals[]): Html {
+function tableHtml({ caption, rows }: Table, periods: readonly Totals[]): Html {
   const sumOf = (totals: Totals) => rows.reduce((sum, [name]) => sum + totals[name], 0);
-  const row = ([name, meaning]: Rows[number]) =>
+  const row = ([name, meaning]: Table["rows"][number]) =>
     html`<tr><th scope="row">${name} <small>${meaning}</small></th>${
       periods.map((totals) =>
         html`<td>${number(totals[name])}<small>${percent(totals[name] / sumOf(totals))}</small></td>`
@@ -130,9 +125,9 @@ function tableHtml(caption: string, rows: Rows, periods: readonly Totals[]): Htm
       <thead>
         <tr>
           <td></td>
-          <th scope="col">5 min</th>
-          <th scope="col">24 h</th>
-          <th scope="col">since start</th>
+          <th scope="col">${PERIODS.fiveMinutes}</th>
+          <th scope="col">${PERIODS.day}</th>
+          <th scope="col">${PERIODS.sinceStart}</th>
         </tr>
       </thead>
       <tbody>${rows.map(row)}</tbody>

@@ -1,6 +1,7 @@
 /**
- * What the page says. First what its owner wants to know at night: is something wrong, since when, for whom, and is it the
- * cache or Stacosys? Then what the figures are called. The words of its form and of its script are in status.html.
+ * What the page says. First what its owner wants to know at night: is something wrong, since when, for whom, and is it
+ * the cache or Stacosys? Then what the figures are called. Headings and forms are in status.html, and what only the
+ * script of the page says is in status.js.
  *
  * @module
  */
@@ -14,17 +15,17 @@ import { withoutToken } from "../upstream/versions.ts";
 export interface Verdict {
   readonly about: "Stacosys" | "Readers" | "Cache" | "Certificate";
   readonly kind: "good" | "bad" | "unknown";
-  /** It has no figures, since screen readers read each change of it. */
+  /** It has neither ages nor amounts, since screen readers read each change of it. */
   readonly headline: string;
   /** What was bad within the last five minutes, and is over. */
   readonly over?: string | undefined;
   readonly details: readonly string[];
 }
 
-/** What no request has tested for so long is said with its age. */
+/** State older than this is shown with its age. */
 const OLD_SECONDS = 60;
 
-/** What no reader has met for so long is over. */
+/** Trouble that no reader met for so long is over. */
 const OVER_SECONDS = 10;
 
 /** How all of them are, if `recent` was counted in the five minutes before `now`, in milliseconds since 1970. */
@@ -116,9 +117,7 @@ function causeInWords(cause: Health["cause"]): string {
 /** Whoever answers is not mended by a restart. */
 function hintOf(cause: Health["cause"]): string | undefined {
   const { outcome, status = 0 } = cause ?? {};
-  if (outcome === "network" && causeInWords(cause) === "cannot be found") {
-    return "look at Stacosys in the configuration";
-  }
+  if (causeInWords(cause) === "cannot be found") return "look at Stacosys in the configuration";
   const refuses = outcome === "status" && status < 500;
   if (!refuses && outcome !== "body" && outcome !== "redirect") return undefined;
   return "it runs, or another program answers there: look at Stacosys and Paths in the configuration, and at the token";
@@ -202,24 +201,50 @@ function certificateVerdict({ certificate, certificateEndsSeconds }: Health, now
   }];
 }
 
+/** What runs here. */
+export function processInWords({ version, pid, uptimeSeconds }: Health, now: number): string {
+  const [since, time] = [now - uptimeSeconds * 1000, now].map((at) => utc(at, now));
+  return `version ${version}, process ${pid}, running for ${duration(uptimeSeconds)}, since ${since}; now ${time}`;
+}
+
+/** The times that figures are about. */
+export const PERIODS = { fiveMinutes: "5 min", day: "24 h", sinceStart: "since start" };
+
+/** The figures with a curve, and what is said if there is none. */
+export const FIGURES = {
+  rate: "Counts a minute",
+  hits: "Hit ratio",
+  oldOrMissing: "Old or missing counts",
+  answerTime: "Stacosys answers in",
+  noCurve: "no curve yet",
+};
+
 /** How requests end, and what that means. */
-export type Rows = readonly (readonly [name: keyof Totals, meaning: string])[];
+export interface Table {
+  readonly caption: string;
+  readonly rows: readonly (readonly [name: keyof Totals, meaning: string])[];
+}
 
-/** Counts for readers. */
-export const READERS: Rows = [
-  ["hit", "from memory"],
-  ["miss", "fetched from Stacosys"],
-  ["stale", "the last known one"],
-  ["error", "none to be had: 404"],
-  ["rejected", "no request for a count"],
-];
-
-/** Answers of Stacosys. */
-export const STACOSYS: Rows = [
-  ["ok", "a count"],
-  ["status", "another status than 200"],
-  ["body", "no count in it"],
-  ["redirect", "a redirect elsewhere"],
-  ["timeout", "none in time"],
-  ["network", "no connection"],
+export const TABLES: readonly Table[] = [
+  {
+    caption: "Counts for readers",
+    rows: [
+      ["hit", "from memory"],
+      ["miss", "fetched from Stacosys"],
+      ["stale", "the last known one"],
+      ["error", "none to be had: 404, or null among others"],
+      ["rejected", "no valid request for a count"],
+    ],
+  },
+  {
+    caption: "Answers of Stacosys",
+    rows: [
+      ["ok", "a count"],
+      ["status", "another status than 200"],
+      ["body", "no count in it"],
+      ["redirect", "a redirect elsewhere"],
+      ["timeout", "none in time"],
+      ["network", "no connection"],
+    ],
+  },
 ];

@@ -1,5 +1,5 @@
--- What wrk asks for: the targets given as arguments, in turn. The first argument says which headers a request has, "plain"
--- or "browser". What it saw goes to stdout as JSON; times are in milliseconds.
+-- What wrk asks for: the targets given as arguments, in turn. The first argument says which headers a request has,
+-- "plain" or "browser". What it saw goes to stdout as JSON; times are in milliseconds.
 
 -- What Chrome sends for a fetch() of a page on another host. wrk itself adds Host.
 local browser = {

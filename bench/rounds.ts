@@ -13,7 +13,8 @@ export interface Spread {
 }
 
 /**
- * Measures each of `names` once a round. Every other round goes backwards, so that nobody always comes after the same one.
+ * Measures each of `names` once a round. Every other round goes backwards, so that nobody always comes after the same
+ * one.
  *
  * @returns what each round gave, by name.
  */

@@ -31,14 +31,14 @@ export interface Page {
 export const MAX_URLS = 100;
 
 /**
- * How long the targets of a batch may be together: a hundred articles with long addresses. Each target repeats the other
- * parameters, so that a request of 16 KB could otherwise become 1.5 MB.
+ * How long the targets of a batch may be together: a hundred articles with long addresses. Each target repeats the
+ * other parameters, so that a request of 16 KB could otherwise become 1.5 MB.
  */
 export const MAX_BATCH_LENGTH = 32 * 1024;
 
 /**
- * Reads a target that asks for several counts. For each `url` there is a target that asks for this count alone: the path
- * without its `s`, all other parameters, and the `url` as the reader spelled it.
+ * Reads a target that asks for several counts. For each `url` there is a target that asks for this count alone: the
+ * path without its `s`, all other parameters, and the `url` as the reader spelled it.
  *
  * ```ts
  * import { parseBatch } from "./batch.ts";
@@ -76,8 +76,8 @@ function decode(text: string): string {
 }
 
 /**
- * Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. Where one of them
- * is known, none is waited for longer than for a known one.
+ * Looks up all counts of a batch: at once if nobody has to wait, otherwise when the last of them is there. Where one of
+ * them is known, none is waited for longer than for a known one.
  */
 export function lookUp(
   { urls, targets }: Batch,

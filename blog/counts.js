@@ -52,7 +52,7 @@
         later.clear();
       }, 100);
     } else if (text !== placeIn(element).textContent) {
-      // Whoever takes it away each time may have it so.
+      // Stop when another script keeps removing it.
       const now = performance.now();
       known.times = now - known.last < 3000 ? known.times + 1 : 1;
       known.last = now;

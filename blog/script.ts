@@ -15,7 +15,7 @@ export async function createScript(): Promise<(request: Request, cors: Readonly<
     "content-type": "text/javascript; charset=utf-8",
     // A new version is asked for after an hour, while the page uses the copy of the browser: no reader waits for it.
     "cache-control": "public, max-age=3600, stale-while-revalidate=604800",
-    // A page that is isolated (Cross-Origin-Embedder-Policy) loads no other script.
+    // Isolated pages (Cross-Origin-Embedder-Policy) load only scripts with this header.
     "cross-origin-resource-policy": "cross-origin",
     "cache-status": "httpfastcache; hit",
   };

@@ -1,6 +1,6 @@
 /**
  * `deno task compile`: the program as one file. `deno compile` makes it where its base runtime can be had; otherwise it
- * becomes a file that unpacks itself, of what npm brought.
+ * becomes a file that unpacks itself, made from npm's Deno.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import project from "../deno.json" with { type: "json" };
 import { reason } from "../service/log.ts";
 import { writeSelfExtracting } from "./self_extracting.ts";
 
-/** Flags of V8 that keep the program small, whichever kind of file it is in; docs/performance.md says why they were chosen. */
+/** Flags of V8 that keep the program small, in either kind of file; docs/performance.md says why they were chosen. */
 const V8_FLAGS = "--max-semi-space-size=1,--heap-growing-percent=40,--no-incremental-marking-task";
 
 /** What the program may do, and what it needs of the runtime; `--quiet`, or Deno would log what readers do wrong. */
@@ -92,8 +92,8 @@ async function compileNatively(file: string, target: string): Promise<string | u
 /** The command line, behind `deno`, by which `deno compile` makes `file`. */
 export function denoCompile(file: string, target: string = Deno.build.target): string[] {
   // A code cache would be a file in $TMPDIR by a name that anybody can guess.
-  // What else the launcher sees to is not needed: by the sources of Deno 2.9 a compiled program heeds neither DENO_V8_FLAGS,
-  // NODE_OPTIONS nor DENO_PERMISSION_BROKER_PATH.
+  // What else the launcher sees to is not needed: by the sources of Deno 2.9 a compiled program heeds neither
+  // DENO_V8_FLAGS, NODE_OPTIONS nor DENO_PERMISSION_BROKER_PATH.
   const options = ["--no-code-cache", "--exclude-unused-npm", "--target", target, "--output", file];
   return ["compile", ...OPTIONS, ...options, "main.ts"];
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # httpfastcache in one file: this script and, after its last line, an archive of the Deno runtime and the program.
 #
-# The first start unpacks the archive into a folder of its user. The program then takes the place of this script, so that
-# process id, signals, standard input and exit status are the program's. Needs tar, gzip and coreutils, or busybox.
+# The first start unpacks the archive into a folder of its user. The program then takes the place of this script, so
+# that process id, signals, standard input and exit status are the program's. Needs tar, gzip and coreutils, or busybox.
 
 user=$(id -u)
 tmp=${TMPDIR:-/tmp}
@@ -10,7 +10,7 @@ expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a fol
 write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
 why="cannot unpack: $expected"
 first=
-# There may be a folder later. A file that is broken or not for this machine is status 1.
+# 75: a folder may exist later. 1: the file is broken or for another machine.
 status=75
 
 # Ends with a line. Systemd gives up what it has to start anew five times within 10 s.

@@ -216,7 +216,9 @@ async function changeStacosys(event) {
   }
 }
 
-/** Adds it, and asks again until it is counted: once a second, or when the count has expired if the file is not watched. */
+/**
+ * Adds it, and asks again until it is counted: once a second, or when the count has expired if the file is not watched.
+ */
 async function addComment(event) {
   event.preventDefault();
   const say = (text) => byId("sent").textContent = text;

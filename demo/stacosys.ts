@@ -50,7 +50,8 @@ export interface Comments {
  * import { assertEquals } from "@std/assert";
  *
  * const stacosys = serveStacosys({ hostname: "127.0.0.1", port: 0 });
- * const response = await fetch(`http://127.0.0.1:${stacosys.port}/comments/count?token=demo&url=/2017/feeds-are-alive/`);
+ * const target = "/comments/count?token=demo&url=/2017/feeds-are-alive/";
+ * const response = await fetch(`http://127.0.0.1:${stacosys.port}${target}`);
  * assertEquals(await response.text(), '{"count":12}\n');
  * await stacosys.shutdown();
  * ```

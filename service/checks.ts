@@ -33,7 +33,7 @@ export function address({ given, fault }: Setting): Address | undefined {
   return { hostname: given.startsWith(":") ? undefined : hostOf(url), port };
 }
 
-/** The host of a URL in one spelling: names in lower case, addresses short, and an IPv4 address as such within IPv6, too. */
+/** The host of a URL in one spelling: names in lower case, addresses short, IPv4 within IPv6 as plain IPv4. */
 function hostOf({ hostname }: URL): string {
   const host = hostname.replace(/^\[|\]$/g, "");
   const [, high, low] = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(host) ?? [];
@@ -61,7 +61,7 @@ export interface Stacosys {
   readonly authorization: string | undefined;
 }
 
-/** A value that is none is not shown, since nobody knows where in it a password is. */
+/** An invalid value is not shown, since nobody knows where in it a password is. */
 export function stacosys({ given, fault }: Setting): Stacosys | undefined {
   const expected = 'a URL such as "http://127.0.0.1:8100", without query or fragment';
   if (typeof given !== "string") return fault(expected, kindOf(given));

@@ -14,7 +14,7 @@ import { reason } from "./log.ts";
 export interface Config {
   /** Where the service listens; no hostname means all addresses. */
   readonly listen: Address;
-  /** Where Stacosys is, and how it knows the service. */
+  /** Where Stacosys is, and the password to send. */
   readonly stacosys: Stacosys;
   /** `*`, an origin, a list of origins, or none. */
   readonly corsOrigin: string | readonly string[] | undefined;
@@ -162,14 +162,15 @@ export function parseConfig(text: string, file: string): Reading {
 
 function parseObject(text: string, fault: (text: string) => void): [string, unknown][] | undefined {
   if (isUtf16(text)) return void fault("expected JSON in UTF-8, got UTF-16; save the file as UTF-8");
+  const json = text.replace(/^\uFEFF/, "");
   try {
-    const value: unknown = JSON.parse(withoutByteOrderMark(text));
+    const value: unknown = JSON.parse(json);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return Object.entries(value);
     fault(`expected a JSON object, got ${kindOf(value)}`);
   } catch (error) {
-    const invisible = invisibleIn(text);
+    const invisible = invisibleIn(json);
     const hint = invisible === undefined ? "" : `; ${invisible} is no blank in JSON`;
-    fault(`expected JSON, got something else: ${escapeInvisible(withoutExcerpt(reason(error), text))}${hint}`);
+    fault(`expected JSON, got something else: ${escapeInvisible(withoutExcerpt(reason(error), json))}${hint}`);
   }
 }
 
@@ -182,10 +183,6 @@ function withoutExcerpt(message: string, text: string): string {
   if (what === undefined || excerpt === undefined) return message;
   const before = text.slice(0, text.indexOf(excerpt) + EXCERPT_BEFORE);
   return `${what} in line ${before.split("\n").length}`;
-}
-
-function withoutByteOrderMark(text: string): string {
-  return text.replace(/^\uFEFF/, "");
 }
 
 /** The names that a JSON object gives more than once, in whatever case. `JSON.parse` keeps the last one in silence. */

@@ -21,5 +21,5 @@ export async function inTime<T, L>(work: Promise<T>, late: L): Promise<T | L> {
   }
 }
 
-/** Whatever tells that work is late. */
+/** A function like {@linkcode inTime}. */
 export type InTime = typeof inTime;

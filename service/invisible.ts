@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The text with control characters, and blanks that are not the blank, written as in JSON. */
+/** The text with control characters, and spaces other than U+0020, written as in JSON. */
 export function escapeInvisible(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu,
@@ -12,9 +12,11 @@ export function escapeInvisible(text: string): string {
   );
 }
 
-/** The first character outside of quotes that looks like a blank or like nothing and is not allowed in JSON: `U+00A0`. */
+/**
+ * The first character outside of quotes that looks like a blank or like nothing and is not allowed in JSON: `U+00A0`.
+ */
 export function invisibleIn(json: string): string | undefined {
-  const outside = json.replace(/^\uFEFF/, "").replaceAll(/"(?:[^"\\]|\\.)*("|$)/g, "");
+  const outside = json.replaceAll(/"(?:[^"\\]|\\.)*("|$)/g, "");
   const code = /[^\P{C}\t\n\r]|[^\P{Z} ]/u.exec(outside)?.[0].codePointAt(0);
   return code === undefined ? undefined : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }

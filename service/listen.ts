@@ -80,7 +80,9 @@ export async function whenFree<T>(start: () => T, forMs: number, tell: (error: A
   }
 }
 
-/** Most systems take "::" for IPv4 too. Where they do not, or have no IPv6, "0.0.0.0" is listened on as well, or alone. */
+/**
+ * Most systems take "::" for IPv4 too. Where they do not, or have no IPv6, "0.0.0.0" is listened on as well, or alone.
+ */
 function onAllAddresses(on: (hostname: string) => Listener): Listener {
   let six: Listener;
   try {

@@ -2,8 +2,8 @@
  * The end of the process: no new requests, those under way answered.
  *
  * When a listener closes, Linux resets the connections that wait in its queue, and `Deno.serve` closes those that have
- * not sent anything yet. Under load there always are some. A process that another one replaces on the same port therefore
- * holds new requests until no more come; later connections go to the new process.
+ * not sent anything yet. Under load there always are some. A process that another one replaces on the same port
+ * therefore holds new requests until no more come; later connections go to the new process.
  *
  * No clock tells that: on a busy machine a pause may last ten times as long as it should, and then all that came
  * meanwhile is still to be read. So it looks several times, with a pause before each look.
@@ -29,7 +29,7 @@ const LONGEST_HOLD_MS = 1_000;
 /** How long requests under way may take once the process is told to end. */
 const DRAIN_MS = 5_000;
 
-/** With so many looks in a row at none under way, the last answer has got to the system, which sends it. */
+/** After so many looks in a row with no open request, the last answer has got to the system, which sends it. */
 const WRITE_LOOKS = 20;
 
 /** How the end knows the time, and lets it pass. */
@@ -75,8 +75,8 @@ export class Shutdown {
   };
 
   /**
-   * Closes `listeners`, and resolves when no request is under way, after about 5 s at most. Idle connections are not waited
-   * for.
+   * Closes `listeners`, and resolves when no request is under way, after about 5 s at most. Idle connections are not
+   * waited for.
    *
    * @param replaced whether another process takes over the port.
    */
@@ -141,7 +141,7 @@ export const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** The status of a process that was told to end twice. */
 const KILLED = 143;
 
-/** Calls `stop` at the first signal that ends a service. A second one ends the process at once. Windows has SIGINT alone. */
+/** Calls `stop` at the first signal that ends a service; a second one ends the process. Windows has SIGINT alone. */
 export function onSignals(signals: readonly Deno.Signal[], log: Log, stop: () => Promise<void>): void {
   let stopping = false;
   function onSignal(): void {

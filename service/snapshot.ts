@@ -55,7 +55,10 @@ export class Snapshot implements Saved {
     this.#tell(await whyNotSaved(this.file, this.#inTime));
   }
 
-  /** Puts the counts of the file into the cache, all or none. A disk that hangs is not asked for them. */
+  /**
+   * Puts those counts of the file that are ours into the cache, or none if the file is damaged. A disk that hangs is not
+   * asked for them.
+   */
   load(): void {
     try {
       if (this.#fault === HANGS) throw new Error(HANGS);
@@ -66,8 +69,8 @@ export class Snapshot implements Saved {
   }
 
   /**
-   * Saves what is in the cache now. A save that is under way may have passed a row that has changed since, so that another
-   * one follows; all who call meanwhile share it.
+   * Saves what is in the cache now. A save that is under way may have passed a row that has changed since, so that
+   * another one follows; all who call meanwhile share it.
    *
    * @returns why it is not on the disk, after 3 s at most; nothing if it is.
    */

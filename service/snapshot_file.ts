@@ -33,24 +33,26 @@ const LONGEST_HEADER = 64 * 1024;
 const PORTION = 500;
 
 /**
- * All rows of a file, none if there is no file. If counts were fresh for longer when it was written, they expire sooner than
- * it says.
+ * All rows of a file, none if it is empty or not there. If counts were fresh for longer when it was written, they
+ * expire sooner than it says.
  *
  * @throws {Error} if it is not ours, or not whole.
  */
 export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   let text;
   try {
-    // What is no file may never end.
+    // A pipe may never end.
     if (!Deno.statSync(file).isFile) throw new Error(NO_FILE);
     text = Deno.readTextFileSync(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
+  // Its owner may have made it to set its rights.
+  if (text === "") return [];
   const lines = text.split("\n");
   const head = parse(lines.shift());
-  if (text !== "" && head["kind"] !== KIND) throw new Error(NOT_OURS);
+  if (head["kind"] !== KIND) throw new Error(NOT_OURS);
   if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
   if (head["stacosys"] !== stacosys) {
     // Up to 1.1 a password was part of the URL there.

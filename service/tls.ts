@@ -24,7 +24,6 @@ export type Report = (key: "TlsCertFile" | "TlsKeyFile", text: string) => void;
 
 const DAY_MS = 86_400_000;
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
 const KEY = /-----BEGIN ([A-Z]+ )*PRIVATE KEY-----[^]*?-----END ([A-Z]+ )*PRIVATE KEY-----/;
 
 /**
@@ -43,7 +42,7 @@ export async function readCertificate(
   // It takes 35 ms to load, which only those who use HTTPS should wait for.
   const { createPrivateKey, X509Certificate } = await import("node:crypto");
   const cert = read("TlsCertFile", files.cert, "a certificate in PEM", (pem) => {
-    const chain = (pem.match(CERTIFICATES) ?? [pem]).map((one) => new X509Certificate(one));
+    const chain = certificatesIn(pem).map((one) => new X509Certificate(one));
     return chain[0] ?? new X509Certificate(pem);
   });
   const key = read("TlsKeyFile", files.key, "a private key in PEM, without a passphrase", (pem) => {
@@ -60,7 +59,7 @@ export async function readCertificate(
   }
   const state = stateOf(life, now);
   if (state === "ended") {
-    const got = `${files.cert}, which expired ${inWords(endsAt)}`;
+    const got = `${files.cert}, which expired ${isoTime(endsAt)}`;
     return report(fault, "TlsCertFile", "a certificate that is valid", got);
   }
   try {
@@ -72,10 +71,10 @@ export async function readCertificate(
   }
   if (beginsAt > now) {
     // A machine without a battery for its clock starts in 1970, and learns the time a moment later.
-    const clock = `by the clock of this machine, ${inWords(now)}, it is not valid yet`;
-    warn("TlsCertFile", `${files.cert} begins ${inWords(beginsAt)}; ${clock}`);
+    const clock = `by the clock of this machine, ${isoTime(now)}, it is not valid yet`;
+    warn("TlsCertFile", `${files.cert} begins ${isoTime(beginsAt)}; ${clock}`);
   }
-  if (state === "due") warn("TlsCertFile", `${files.cert} expires ${inWords(endsAt)}; renew it`);
+  if (state === "due") warn("TlsCertFile", `${files.cert} expires ${isoTime(endsAt)}; renew it`);
   return { cert: cert.pem, key: key.pem, life };
 
   function read<T>(
@@ -98,6 +97,11 @@ export async function readCertificate(
   }
 }
 
+/** Each certificate of a text in PEM, with nothing around it. */
+export function certificatesIn(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [];
+}
+
 /** `due` is the last third of its life: whoever renews by himself has done so by then. */
 export function stateOf({ beginsAt, endsAt }: Life, now: number): "good" | "due" | "ended" {
   if (now >= endsAt) return "ended";
@@ -111,7 +115,7 @@ export function watchCertificate(
   now: () => number = Date.now,
   repeat: (look: () => void, everyMs: number) => void = repeatByTimer,
 ): void {
-  const end = inWords(life.endsAt);
+  const end = isoTime(life.endsAt);
   const advice = "renew it, or restart if that is done";
   repeat(() => {
     const state = stateOf(life, now());
@@ -127,7 +131,7 @@ function repeatByTimer(look: () => void, everyMs: number): void {
   Deno.unrefTimer(setInterval(look, everyMs));
 }
 
-function inWords(time: number): string {
+function isoTime(time: number): string {
   return new Date(time).toISOString();
 }
 

@@ -1,9 +1,9 @@
 /**
  * Whether the database of Stacosys has changed, so that a comment is counted seconds after it is published.
  *
- * It is looked at once a second: size, modification time and inode, of the file and of its write-ahead log. What the system
- * tells of changes by itself (`Deno.watchFs`) misses a file behind a link or a bind mount, and in WAL mode takes reading
- * for a change.
+ * It is looked at once a second: size, modification time and inode, of the file and of its write-ahead log. What the
+ * system tells of changes by itself (`Deno.watchFs`) misses a file behind a link or a bind mount, and in WAL mode takes
+ * reading for a change.
  *
  * @module
  */
@@ -81,8 +81,8 @@ export class Watch implements Watched {
   }
 
   /**
-   * Looks for the first time, and from then on once a second. It never keeps the process alive. If the disk hangs, it is
-   * not waited for: what is seen when it answers counts as a change.
+   * Looks for the first time, and from then on once a second. It never keeps the process alive. If the disk hangs, it
+   * is not waited for: what is seen when it answers counts as a change.
    */
   async start(): Promise<void> {
     const { seen, fault } = await this.#look();
@@ -149,7 +149,9 @@ async function lookAt(file: string): Promise<Look> {
     if (!info.isFile) return { fault: `${file} is not a file; expected the SQLite file of Stacosys` };
     const log = await Deno.stat(`${path}-wal`).catch(() => undefined);
     // Readers leave an empty write-ahead log.
-    return { seen: log === undefined || log.size === 0 ? inWords(info) : `${inWords(info)} ${inWords(log)}` };
+    return {
+      seen: log === undefined || log.size === 0 ? fingerprintOf(info) : `${fingerprintOf(info)} ${fingerprintOf(log)}`,
+    };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       return { fault: `${file} is not there, or hidden by the unit, as /home and /root are` };
@@ -161,6 +163,6 @@ async function lookAt(file: string): Promise<Look> {
   }
 }
 
-function inWords({ size, mtime, ino }: Deno.FileInfo): string {
+function fingerprintOf({ size, mtime, ino }: Deno.FileInfo): string {
   return `${ino}:${size}:${mtime?.getTime()}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Counters, their cache, batches and the snapshot, and a naive model of what readers may get of them. After each step all that
- * is promised is looked at.
+ * Counters, their cache, batches and the snapshot, and a naive model of what readers may get of them. After each step
+ * all that is promised is looked at.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The service in the process of the test, without ports: what readers and what its owner ask, with a clock and a Stacosys
- * that a test sets.
+ * The service in the process of the test, without ports: what readers and what its owner ask, with a clock and a
+ * Stacosys that a test sets.
  *
  * @module
  */

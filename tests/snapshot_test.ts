@@ -235,6 +235,16 @@ for (const [name, make] of Object.entries(OTHERS)) {
   });
 }
 
+Deno.test("an empty file, made to set its rights, is a snapshot without counts, of which nothing is told", async () => {
+  await using folder = await makeFolder();
+  const log: string[] = [];
+  const snapshot = snapshotOf(newCache(), folder.path, { log });
+  await Deno.writeTextFile(snapshot.file, "");
+  await snapshot.check();
+  snapshot.load();
+  assertEquals([await snapshot.save(), log], [undefined, []]);
+});
+
 Deno.test("a snapshot that somebody replaces while the service runs is left alone from then on", async () => {
   await using folder = await makeFolder();
   const snapshot = snapshotOf(newCache(), folder.path);

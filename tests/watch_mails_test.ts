@@ -11,8 +11,8 @@ const REQUEST_MS = 100;
 const MAIL_MS = 1_500;
 
 /**
- * A Stacosys from 3.0 on: it answers one request at a time, and each request for a count first sends the mails that could
- * not be sent before, and writes to the database when one is sent.
+ * A Stacosys from 3.0 on: it answers one request at a time, and each request for a count first sends the mails that
+ * could not be sent before, and writes to the database when one is sent.
  */
 class StacosysThree {
   requests = 0;

@@ -6,6 +6,7 @@
  */
 
 import { reason } from "../service/log.ts";
+import { certificatesIn } from "../service/tls.ts";
 
 /** The authorities of the system. */
 export interface Authorities {
@@ -25,8 +26,6 @@ const FILES = [
   "/etc/ssl/cert.pem",
 ];
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
-
 /**
  * Reads the authorities of the system, or of the file that `SSL_CERT_FILE` names, as with Go. Call it before any TLS.
  *
@@ -39,7 +38,7 @@ export function readAuthorities(url: string): Authorities {
   const named = Deno.env.get("SSL_CERT_FILE");
   for (const file of named ? [named] : FILES) {
     try {
-      return usable(file, Deno.readTextFileSync(file));
+      return authoritiesIn(file, Deno.readTextFileSync(file));
     } catch (error) {
       if (named || !(error instanceof Deno.errors.NotFound)) return { caCerts: [], fault: reason(error) };
     }
@@ -47,8 +46,8 @@ export function readAuthorities(url: string): Authorities {
   return { caCerts: [], fault: `no such file: ${FILES[0]}` };
 }
 
-function usable(file: string, text: string): Authorities {
-  const all = text.match(CERTIFICATES) ?? [];
+function authoritiesIn(file: string, text: string): Authorities {
+  const all = certificatesIn(text);
   if (all.length === 0) return { caCerts: [], fault: `${file}: expected certificates in PEM, got none` };
   if (isUsable(all)) return { caCerts: all };
   const caCerts = all.filter((one) => isUsable([one]));

@@ -1,6 +1,6 @@
 /**
- * What a reader gets where the cache has no fresh count: the answer to a request that all readers share, or the last good
- * count if that request fails or is slow.
+ * What a reader gets where the cache has no fresh count: the answer to a request that all readers share, or the last
+ * good count if that request fails or is slow.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface Lookup {
   readonly entry?: Entry<string> | undefined;
   /** The request to Stacosys that the reader waited for, if he waited for one. */
   readonly forward?: Forward;
-  /** Why he got a stale count, or none that he waited for to the end. */
+  /** Why he got a stale count, or why he stopped waiting. */
   readonly detail?: "stale-while-revalidate" | "stale-if-error" | "slow" | "breathing-space";
 }
 
@@ -62,13 +62,13 @@ type Fetched = Bad | { readonly outcome: "ok"; readonly entry: Entry<string> };
 const MAX_TARGET_LENGTH = 8 * 1024;
 
 /**
- * How many requests to Stacosys may be open, most of them waiting for the semaphore, or have failed within the last second.
- * Flask answers about 700 a second, so more would wait in vain. Without this limit 1,000 readers with 100 made-up counts
- * each took 480 MB.
+ * How many requests to Stacosys may be open, most of them waiting for the semaphore, or have failed within the last
+ * second. Flask answers about 700 a second, so more would wait in vain. Without this limit 1,000 readers with 100
+ * made-up counts each took 480 MB.
  */
 const MAX_OPEN = 5_000;
 
-/** How many of them are only for counts that are kept: a flood of made-up ones must not keep those from being fetched. */
+/** How many of them are kept free for known counts, which a flood of made-up ones must not keep from being fetched. */
 const RESERVED = 1_000;
 
 /** Backoff: Stacosys is not asked again for a count within this time after it failed to give it. */
@@ -113,7 +113,7 @@ export class Counters {
     return this.#inFlight.oldestMs;
   }
 
-  /** The count of `target`, fresh or stale, that a reader can be given without asking Stacosys; undefined if there is none. */
+  /** The count of `target`, fresh or stale, that readers get without asking Stacosys; undefined if there is none. */
   known(target: string): Entry<string> | undefined {
     const kept = this.cache.getStale(target);
     return this.#mayRevalidate(kept) ? kept : this.#servable(kept);
@@ -216,7 +216,7 @@ export class Counters {
     return { result, entry: known, ...why };
   }
 
-  /** Asks Stacosys, on behalf of all who want `target`, unless it has failed to give it a moment ago or too much is open. */
+  /** Asks Stacosys for all who want `target`, unless it failed to give it a moment ago or too much is open. */
   #send(target: string, isKept: boolean): Shared<Fetched> | undefined {
     const most = isKept ? MAX_OPEN : MAX_OPEN - RESERVED;
     if (this.#hasFailedLately(target) || this.#inFlight.size + this.#failedAt.size >= most) return undefined;

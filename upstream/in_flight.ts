@@ -15,7 +15,7 @@ export interface Shared<A> {
   readonly sentAt: number;
   /** Its answer, or the good one of a later request for the same key, whichever comes first. */
   readonly answer: Promise<A>;
-  /** Whether others may join it. `overtaken` is one to which a later request had a good answer first. */
+  /** Whether others may join it. `overtaken`: a later request for the same key got a good answer first. */
   readonly state: "joinable" | "forgotten" | "overtaken";
 }
 

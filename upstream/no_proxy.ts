@@ -1,14 +1,14 @@
 /**
- * Which requests go by a proxy, as Go's `http.ProxyFromEnvironment` has it. Deno reads the same variables by itself, but
- * heeds `ALL_PROXY`, too, and in `NO_PROXY` knows no ports, no `*.` and no capitals.
+ * Which requests go through a proxy, as Go's `http.ProxyFromEnvironment` has it. Deno reads the same variables by
+ * itself, but heeds `ALL_PROXY`, too, and in `NO_PROXY` knows no ports, no `*.` and no capitals.
  *
  * @module
  */
 
-/** Hosts that are never asked by a proxy. */
+/** Hosts that are never asked through a proxy. */
 const LOOPBACK = ["localhost", "127.0.0.0/8", "::1"];
 
-/** Makes of the environment what Deno has to read so that it asks the host of `url` as Go would. Call it before any `fetch`. */
+/** Changes the environment so that Deno asks the host of `url` as Go would. Call it before any `fetch`. */
 export function proxyAsGo(url: string): void {
   const listed = Deno.env.get("NO_PROXY") || Deno.env.get("no_proxy") || "";
   const entries = listed.split(",").map((entry) => forDeno(entry.trim().toLowerCase(), new URL(url)));

@@ -1,6 +1,6 @@
 /**
- * Whether Stacosys is well: one line in the log when it begins to fail, one when it is back, and one for a failure that is
- * no outage. What readers get does not depend on it.
+ * Whether Stacosys is well: one line in the log when it begins to fail, one when it is back, and one for a failure that
+ * is no outage. What readers get does not depend on it.
  *
  * @module
  */
@@ -29,10 +29,12 @@ export interface Served {
 /** Failing this long, without a good answer in between, is an outage. */
 const OUTAGE_MS = 1_000;
 
-/** By then a failure is an outage if it is to become one: while Stacosys fails, it is asked for a count once a second. */
+/**
+ * By then a failure is an outage if it is to become one: while Stacosys fails, it is asked for a count once a second.
+ */
 const TELL_AFTER_MS = 2_000;
 
-/** What fails now in another way is said once it has not failed in the same way as before for this long. */
+/** A new cause replaces the old one when the old one was not seen for this long. */
 const STEADY_MS = 10_000;
 
 /** How many failures are remembered, to log each only once and to know which urls fail. */
@@ -93,7 +95,7 @@ export class Outage {
     return this.#lastFailure;
   }
 
-  /** A bad answer since the last good one. While bad ones of two kinds take turns, it is steadily of the same kind. */
+  /** A bad answer since the last good one. If two causes alternate, it stays with one. */
   get cause(): Failure | undefined {
     return this.#cause;
   }
@@ -104,8 +106,8 @@ export class Outage {
   }
 
   /**
-   * For how many targets the last answer was bad, and came after this moment of the monotonic clock. What failed in an outage
-   * that is over is thought to be well.
+   * For how many targets the last answer was bad, and came after this moment of the monotonic clock. What failed in an
+   * outage that is over is thought to be well.
    */
   failingSince(at: number): number {
     const from = this.#stacosys === "up" ? Math.max(at, this.#since) : at;

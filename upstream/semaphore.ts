@@ -4,10 +4,15 @@
  * @module
  */
 
-/** Flask answers each request in a thread of its own, and about 700 a second. More at once would queue there, where nobody can drop them. */
+/**
+ * Flask answers each request in a thread of its own, and about 700 a second. More at once would queue there, where
+ * nobody can drop them.
+ */
 export const MAX_AT_ONCE = 64;
 
-/** Lets up to `atOnce` callers in. The others wait: the urgent ones before the rest, each kind first come, first served. */
+/**
+ * Lets up to `atOnce` callers in. The others wait: the urgent ones before the rest, each kind first come, first served.
+ */
 export class Semaphore {
   #free: number;
   readonly #urgent = new Set<() => void>();

@@ -1,5 +1,6 @@
 /**
- * The one place that talks to Stacosys: what is asked, how long and how much it may take, and what a good answer is.
+ * The one place that talks to Stacosys: what is asked, how long and how much it may take, and which redirects it
+ * follows.
  *
  * @module
  */
@@ -52,8 +53,8 @@ const MAX_BODY_BYTES = 64 * 1024;
 const FIRST_BODY_BYTES = 256;
 
 /**
- * A request whose turn comes when this share of its time is over is not sent: Stacosys would work for an answer that comes
- * too late, beside the 64 others.
+ * A request whose turn comes when this share of its time is over is not sent: Stacosys would work for an answer that
+ * comes too late, beside the 64 others.
  */
 const LATEST_TURN = 0.9;
 
@@ -104,7 +105,9 @@ const HEADERS = { accept: "application/json", "user-agent": "httpfastcache" };
 
 type FetchOptions = RequestInit & { readonly client: Deno.HttpClient };
 
-/** Sends a request and follows redirects to the same host. Rejects when the network fails, and when the signal aborts. */
+/**
+ * Sends a request and follows redirects to the same host. Rejects when the network fails, and when the signal aborts.
+ */
 async function exchange(url: string, target: string, options: FetchOptions): Promise<Answer> {
   const { host, protocol } = new URL(url);
   let location = url + target;

@@ -1,5 +1,6 @@
 /**
- * What versions of Stacosys differ in: 2 has a token, and 3 has another path and none.
+ * What versions of Stacosys differ in: 2 has a token, and 3 has another path and none. A new path also belongs into
+ * deploy/nginx.conf, in (3), and into the table of keys in README.md.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A `Deno.serve` that looks at nothing and makes each answer anew, with the headers of a hit. A program that clones answers
- * which it keeps ready can cost a little less.
+ * A `Deno.serve` that looks at nothing and makes each answer anew, with the headers of a hit. A program that clones
+ * answers which it keeps ready can cost a little less.
  */
 const init = {
   headers: {

@@ -47,8 +47,8 @@ export async function setStage(config: Readonly<Record<string, unknown>> = {}): 
 const HIT = /^200 \{"count":7\}, httpfastcache; hit$/;
 
 /**
- * How long the program takes at most to answer a well-behaved reader during an attack, in milliseconds. The reader asks for
- * the count of the home page, each time on a new connection.
+ * How long the program takes at most to answer a well-behaved reader during an attack, in milliseconds. The reader asks
+ * for the count of the home page, each time on a new connection.
  *
  * @param expected what each answer has to be, by status, body and `Cache-Status`; a hit by default.
  * @throws if one is something else.

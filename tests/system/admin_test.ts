@@ -1,5 +1,6 @@
 /**
- * The owner's own listener: purge, who is kept out, and what only a process can tell. Its page is in status_page_test.ts.
+ * The owner's own listener: purge, who is kept out, and what only a process can tell. Its page is in
+ * status_page_test.ts.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * A Stacosys over HTTPS whose certificate comes from an authority of the owner's own, and what that needs of the system.
+ * A Stacosys over HTTPS whose certificate comes from an authority of the owner's own, and what that needs of the
+ * system.
  *
  * @module
  */

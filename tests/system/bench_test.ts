@@ -1,6 +1,6 @@
 /**
- * The benchmark as whoever runs it sees it end: whatever happens, nothing that it started stays, and what it found can be
- * read.
+ * The benchmark as whoever runs it sees it end: whatever happens, nothing that it started stays, and what it found can
+ * be read.
  *
  * @module
  */

@@ -348,7 +348,9 @@ async function shows(
   assertEquals(await said(page), []);
 }
 
-/** A site of one page, whose counts are the numbers in its articles' addresses. The page notes what the console says. */
+/**
+ * A site of one page, whose counts are the numbers in its articles' addresses. The page notes what the console says.
+ */
 function serveSite(html: string, files: Readonly<Record<string, string>> = {}) {
   const asked: string[] = [];
   let failing = false;

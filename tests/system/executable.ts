@@ -16,7 +16,9 @@ export function executable(): Promise<string> {
   return made ??= make();
 }
 
-/** The command that starts it, and has it unpack into a folder that is removed with it, not of whoever runs the tests. */
+/**
+ * The command that starts it, and has it unpack into a folder that is removed with it, not of whoever runs the tests.
+ */
 export async function executableCommand(): Promise<string[]> {
   const file = await executable();
   return ["env", `CACHE_DIRECTORY=${file}.unpacked`, file];

@@ -1,6 +1,6 @@
 /**
- * Readers who mean harm: whatever they send, they get what they should, and another reader still gets his count. How long he
- * waits and how much memory it takes depends on the machine; that is measured by `deno task stress`.
+ * Readers who mean harm: whatever they send, they get what they should, and another reader still gets his count. How
+ * long he waits and how much memory it takes depends on the machine; that is measured by `deno task stress`.
  *
  * @module
  */

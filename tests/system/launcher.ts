@@ -1,6 +1,6 @@
 /**
- * What the tests of the self-extracting file have in common. A small script stands in for the Deno runtime; the real one is
- * in `executable_test.ts`.
+ * What the tests of the self-extracting file have in common. A small script stands in for the Deno runtime; the real
+ * one is in `executable_test.ts`.
  *
  * @module
  */
@@ -81,7 +81,9 @@ export interface Ended {
   readonly warnings: string[];
 }
 
-/** Starts `command` in an environment of nothing but `env`, and waits for its end. Nobody unpacks into the real `/tmp`. */
+/**
+ * Starts `command` in an environment of nothing but `env`, and waits for its end. Nobody unpacks into the real `/tmp`.
+ */
 export async function ends(command: string[], env: Record<string, string> = {}, input?: string): Promise<Ended> {
   const child = spawn(command, env, input === undefined ? "null" : "piped");
   if (input !== undefined) await new Blob([input]).stream().pipeTo(child.stdin);

@@ -124,7 +124,7 @@ for (
     }, parts));
 }
 
-/** Mounts a small file system on `folder`, and starts `file`; then it tells what that left there, or replaces itself by it. */
+/** Mounts a small file system on `folder`, and starts `file`; then it tells what that left there, or becomes it. */
 function mounted(folder: string, options: string, file: string, then: "tells" | "is replaced"): string[] {
   const start = then === "tells" ? '{ "$2"; status=$?; find "$0" -type f; exit $status; }' : 'exec "$2"';
   return ["unshare", "--mount", "sh", "-c", `mount -t tmpfs -o "$1" tmpfs "$0" && ${start}`, folder, options, file];
@@ -169,7 +169,10 @@ test(
     inPlace(async ({ file, cache, path }) => {
       const env = { XDG_CACHE_HOME: cache, TMPDIR: cache, PATH: path };
       const { warnings } = await ends(mounted(cache, "mode=700,size=4k", file, "tells"), env);
-      assertMatch(warnings.join(), /^httpfastcache: cannot unpack into .*\/cache\/httpfastcache: .*No space left on device/);
+      assertMatch(
+        warnings.join(),
+        /^httpfastcache: cannot unpack into .*\/cache\/httpfastcache: .*No space left on device/,
+      );
     }),
   "mount",
 );

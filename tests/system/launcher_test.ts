@@ -1,6 +1,6 @@
 /**
- * What the self-extracting file promises to who starts it: it unpacks once, runs the program as if it were that, and leaves
- * nothing behind.
+ * What the self-extracting file promises to who starts it: it unpacks once, runs the program as if it were that, and
+ * leaves nothing behind.
  *
  * @module
  */

@@ -341,7 +341,9 @@ Deno.test("without CacheControl nothing is said about keeping", async () => {
   }
 });
 
-/** Asks on a connection that stays open, and returns the answer with its head, or nothing if the connection is closed. */
+/**
+ * Asks on a connection that stays open, and returns the answer with its head, or nothing if the connection is closed.
+ */
 async function askOn(connection: Deno.Conn): Promise<string> {
   await connection.write(new TextEncoder().encode("GET /comments/count?token=t&url=/a/ HTTP/1.1\r\nHost: h\r\n\r\n"));
   const answer = new Uint8Array(4_096);

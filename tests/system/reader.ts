@@ -11,7 +11,9 @@ export interface Answer {
   readonly headers: Headers;
 }
 
-/** Asks the program at `url` for the count of an article. Rejects once `signal` is aborted, as if the reader went away. */
+/**
+ * Asks the program at `url` for the count of an article. Rejects once `signal` is aborted, as if the reader went away.
+ */
 export async function ask({ url }: { readonly url: string }, article: string, signal?: AbortSignal): Promise<Answer> {
   return await received(await fetch(`${url}/comments/count?token=t&url=${article}`, signal && { signal }));
 }
