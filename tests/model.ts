@@ -84,6 +84,7 @@ export class Page {
   #admin: ReturnType<typeof createAdmin>;
   #now = 1_000_000;
   #monotonic = 0;
+  #clockSetAt = 0;
   #lastId = 0;
   #madeUp = 0;
   readonly #sleepers = new Set<{ readonly until: number; readonly wake: (value: undefined) => void }>();
@@ -206,6 +207,7 @@ export class Page {
   /** Somebody sets the clock of the machine. */
   async setClock(byMs: number): Promise<void> {
     this.#now += byMs;
+    this.#clockSetAt = this.#monotonic;
     await this.#look();
   }
 
@@ -399,7 +401,10 @@ export class Page {
     this.#isKept(this.#monotonic < deadline, "whoever has a known count waits a second, all others TimeoutSeconds");
     this.#isKept(!targets.every((target) => this.#isFresh(target, asked)), "nobody waits for a count that has come");
     const isLate = (target: string) => {
-      const lateAt = Math.max(this.#latest.get(target)?.sentAt ?? 0, this.#kept.get(target)?.cameAt ?? 0) + SECOND_MS;
+      const { sentAt = 0 } = this.#latest.get(target) ?? {};
+      const { cameAt = 0 } = this.#kept.get(target) ?? {};
+      // What is too old may be known again after the clock was set back.
+      const lateAt = Math.max(sentAt, cameAt, this.#clockSetAt) + SECOND_MS;
       return this.#known(target) !== undefined && this.#monotonic > lateAt;
     };
     this.#isKept(!targets.every(isLate), "nobody waits for longer than a second if a count is known by then");

@@ -159,7 +159,6 @@ type Broken = { readonly ours: boolean; readonly text: (good: string) => string 
 const BROKEN: Readonly<Record<string, Broken>> = {
   "cut short in a line": { ours: true, text: (good) => good.slice(0, -40) },
   "cut short after a line": { ours: true, text: (good) => good.split("\n").slice(0, 5).join("\n") + "\n" },
-  "empty": { ours: true, text: () => "" },
   "of another version": { ours: true, text: (good) => good.replace('"version":1', '"version":2') },
   "of another Stacosys": {
     ours: true,
