@@ -11,9 +11,10 @@ let answeredAt = new Date();
 let pause;
 
 purging.hidden = false;
-purging.onsubmit = (event) => {
+purging.onsubmit = async (event) => {
   event.preventDefault();
-  purge(event.submitter.value === "all" ? "" : `?${new URLSearchParams({ url: purging.url.value })}`);
+  await purge(event.submitter.value === "all" ? "" : `?${new URLSearchParams({ url: purging.url.value })}`);
+  look();
 };
 counts.hidden = false;
 counts.onclick = async ({ target }) => {
@@ -45,7 +46,9 @@ async function renew() {
 }
 
 async function ask(path, method) {
-  const response = await fetch(path, { method, signal: AbortSignal.timeout(5_000) });
+  const response = await fetch(path, { method, signal: AbortSignal.timeout(5_000) }).catch(() => {
+    throw new Error("httpfastcache does not answer");
+  });
   if (!response.ok) throw new Error(await response.text());
   return await response.text();
 }
@@ -91,6 +94,7 @@ async function look() {
     const found = JSON.parse(await ask(`/counts?${new URLSearchParams({ search, limit: MOST_ROWS })}`, "GET"));
     // A later search may have been quicker.
     if (search !== searching.search.value) return;
+    found.counts.sort((a, b) => (a.count !== 0) - (b.count !== 0) || (a.url ?? "").localeCompare(b.url ?? ""));
     counts.querySelector("tbody").replaceChildren(...found.counts.map(rowOf));
     const shown = `${found.counts.length} of ${found.found} counts, those of 0 first`;
     output.textContent = `${found.found === 0 ? "no count" : shown}, at ${utc(new Date())}`;

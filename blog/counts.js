@@ -1,9 +1,4 @@
-/*
- * Shows how many comments each article has: docs/blog.md.
- *
- *   <script src="https://comments.example.org/comments/counts.js" data-token="TOKEN" async>
- *   <a href="/2017/article/#comments" data-stacosys-url="/2017/article/">Comments</a>
- */
+// Comment counts: docs/blog.md.
 (function () {
   // Of two tags the first asks.
   if (self.stacosysCounts) return;
@@ -12,24 +7,26 @@
   const asked = new Map();
   /** By element: its url, its text, the text written. */
   const shown = new WeakMap();
-  const later = new Set();
+  const page = {};
   const made = {};
+  let round = 0;
   let path, tag;
 
   self.stacosysCounts = function (within) {
     const roots = Array.from(within instanceof Node ? [within] : within || []).filter((each) => each instanceof Node);
     for (const root of roots) watch(root.getRootNode());
-    return roots.length > 0 ? show(roots, () => false) : show([document], (known) => isFresh(known) && !known.failed);
+    return roots[0] ? show(roots, () => false) : show([document], (known) => isFresh(known) && !known.failed);
   };
 
   const observer = new MutationObserver((records) => {
     const roots = new Set();
-    for (const { target, addedNodes } of records) {
+    for (const { attributeName, target, addedNodes } of records) {
       const element = target.closest ? target : target.parentElement;
-      if (element) roots.add(element.closest("[data-stacosys-url]"));
+      if (element) roots.add(attributeName ? element : element.closest("[data-stacosys-url]"));
       for (const node of addedNodes) roots.add(node);
     }
     if (path !== (path = location.pathname)) roots.add(document);
+    round++;
     marksIn(roots).forEach(keep);
   });
 
@@ -45,19 +42,23 @@
   function keep(url, element) {
     const { text } = ownOf(element, url);
     const known = asked.get(url) || {};
-    if (text === undefined && !(isFresh(known) && known.count >= 0)) {
-      if (later.add(element).size > 1) return;
-      setTimeout(() => {
-        show(later, isFresh);
-        later.clear();
-      }, 100);
-    } else if (text !== placeIn(element).textContent) {
-      // Stop when another script keeps removing it.
-      const now = performance.now();
-      known.times = now - known.last < 3000 ? known.times + 1 : 1;
-      known.last = now;
-      if (known.times < (text === undefined ? 50 : 10)) write(element, url, known.count);
+    if (text === undefined && !(isFresh(known) && known.count >= 0)) return showLater(element, page, 100);
+    if (text === placeIn(element).textContent) return;
+    // Whoever takes it away at once gets it ever more rarely.
+    if (!known.later && known.round !== (known.round = round)) {
+      known.wait = (performance.now() - known.last < 100 && known.wait * 2) || 1;
     }
+    if (known.wait < 1000) write(element, url, known);
+    else showLater(element.getRootNode(), known, known.wait, url);
+  }
+
+  function showLater(root, by, ms, only) {
+    if (by.later) return by.later.add(root);
+    by.later = new Set([root]);
+    setTimeout(() => {
+      show(by.later, isFresh, only);
+      by.later = 0;
+    }, ms);
   }
 
   function isFresh(known) {
@@ -74,21 +75,25 @@
     return own;
   }
 
-  function write(element, url, count) {
-    const text = ownOf(element, url).text = textOf(element, count);
+  function write(element, url, known) {
+    const text = ownOf(element, url).text = textOf(element, known.count);
+    known.last = performance.now();
     if (text !== placeIn(element).textContent) placeIn(element).textContent = text;
   }
 
   function placeIn(element) {
-    return element.querySelector("[data-stacosys-count]") || element;
+    const place = element.querySelector("[data-stacosys-count]") || element;
+    const nodes = [...place.childNodes].filter(({ nodeType }) => nodeType !== 8);
+    // The text may be a framework's.
+    return nodes.length === 1 && "data" in nodes[0] ? nodes[0] : place;
   }
 
-  async function show(roots, isGood) {
+  async function show(roots, isGood, only) {
     if (!findTag()) {
       console.warn('No comment counts: no script tag has data-server="https://comments.example.org"');
       return {};
     }
-    const urls = marksIn(roots);
+    const urls = marksIn(roots, only);
     const wanted = [...new Set(urls.values())].filter((url) => !isGood(asked.get(url) || {}));
     const news = { at: performance.now(), answer: wanted.length > 0 && ask(wanted), failed: false };
     for (const url of wanted) asked.set(url, Object.assign(asked.get(url) || {}, news));
@@ -98,7 +103,7 @@
       const count = (await known.answer)[url];
       known.failed = typeof count !== "number";
       counts[url] = known.failed ? null : known.count = count;
-      if (!known.failed && urlOf(element) === url) write(element, url, count);
+      if (known.count >= 0 && urlOf(element) === url) write(element, url, known);
     }));
     return counts;
   }
@@ -112,14 +117,14 @@
     );
   }
 
-  function marksIn(roots) {
+  function marksIn(roots, only) {
     const urls = new Map();
     for (const root of roots) {
       if (!root || !root.querySelectorAll) continue;
       for (const element of [root, ...root.querySelectorAll("[data-stacosys-url]")]) {
         const url = urlOf(element);
         // Without a url Stacosys counts the whole site.
-        if (url !== "") urls.set(element, url);
+        if (url && url === (only || url)) urls.set(element, url);
       }
     }
     return urls;
@@ -128,8 +133,8 @@
   function urlOf(element) {
     const { stacosysUrl } = element.dataset || {};
     if (stacosysUrl === undefined) return "";
-    const { protocol, pathname } = element.closest("[href]") || location;
-    return (stacosysUrl.trim() || (/^http/.test(protocol) ? pathname : "")).replace(/[\ud800-\udfff]/gu, "\ufffd");
+    const { host, pathname } = element.closest("[href]") || location;
+    return (stacosysUrl.trim() || (host ? pathname : "")).replace(/[\ud800-\udfff]/gu, "\ufffd");
   }
 
   async function ask(all) {
@@ -159,7 +164,7 @@
       return null;
     }
 
-    /** A content blocker refuses one address, a server that is away both halves. */
+    /** A content blocker refuses one address. */
     async function halve(urls, answer) {
       if (answer) return answer;
       const middle = urls.length / 2;
@@ -178,7 +183,7 @@
     return encodeURIComponent(text).replace(/%2F/g, "/");
   }
 
-  /** The first number takes 30 ms, the first plural 3. */
+  /** The first takes 30 ms. */
   function intl(what, language) {
     return made[what + language] = made[what + language] || new Intl[what]([language, "en"]);
   }
@@ -199,9 +204,9 @@
     }
     if (count === 0 && "none" in texts) category = "none";
     const text = texts[category];
-    // "One comment" is not true of 21, even where its plural is that of 1.
-    const alone = ["zero", "one", "two"].indexOf(category);
-    const fits = text !== undefined && (text.includes("{n}") || [-1, count].includes(alone));
+    // 21 is not "one comment".
+    const alone = { zero: 0, one: 1, two: 2 }[category];
+    const fits = text !== undefined && (text.includes("{n}") || alone === undefined || alone === count);
     return (fits ? text : count === 1 ? one : many).replace(/\{n\}/g, number);
   }
 

@@ -104,7 +104,7 @@ function render({ cache, demo, statusPage }: BlogOptions, old: boolean): string 
     watched: demo?.file === undefined ? "" : "data-watched",
     counts: old
       ? `<script src="/old_way.js" defer></script>`
-      : `<script src="${escape(cache)}s.js" data-token="${TOKEN}" data-none="No comments yet" defer></script>`,
+      : `<script src="${escape(cache)}s.js" data-token="${TOKEN}" data-none="No comments yet" async></script>`,
     otherUrl: old ? "/" : "/old-way/",
     otherName: old ? "Now in one request" : "The same, the old way",
     statusPage: statusPage === undefined ? "" : `<a href="${escape(statusPage)}">The owner’s status page</a>`,

@@ -70,6 +70,8 @@ interface Reader {
   readonly known: readonly (Kept | undefined)[];
   /** How many answers had come when he asked. */
   readonly asked: number;
+  /** When the request that he shares was sent, for each target. */
+  readonly sentAts: readonly number[];
   /** By when he has his answer, by the monotonic clock. */
   readonly deadline: number;
   got: readonly Got[] | undefined;
@@ -344,12 +346,10 @@ export class Page {
   }
 
   #reader(targets: readonly string[], known: Reader["known"], isOneKnown: boolean): Reader {
-    const deadlines = targets.map((target) => {
-      const sentAt = this.#latest.get(target)?.sentAt ?? this.#monotonic;
-      return sentAt + (isOneKnown ? SECOND_MS : TIMEOUT_MS);
-    });
+    const sentAts = targets.map((target) => this.#latest.get(target)?.sentAt ?? this.#monotonic);
+    const deadline = Math.max(...sentAts) + (isOneKnown ? SECOND_MS : TIMEOUT_MS);
     const notBefore = targets.map((target) => this.#notBefore(target));
-    return { targets, notBefore, known, asked: this.#answers, deadline: Math.max(...deadlines), got: undefined };
+    return { targets, notBefore, known, asked: this.#answers, sentAts, deadline, got: undefined };
   }
 
   /** Takes note of a promise that is not kept. An error thrown here might reach only whom the promise is about. */
@@ -397,11 +397,11 @@ export class Page {
     }
   }
 
-  #lookAtWaiting({ targets, asked, deadline }: Reader): void {
+  #lookAtWaiting({ targets, asked, sentAts, deadline }: Reader): void {
     this.#isKept(this.#monotonic < deadline, "whoever has a known count waits a second, all others TimeoutSeconds");
     this.#isKept(!targets.every((target) => this.#isFresh(target, asked)), "nobody waits for a count that has come");
-    const isLate = (target: string) => {
-      const { sentAt = 0 } = this.#latest.get(target) ?? {};
+    const isLate = (target: string, i: number) => {
+      const sentAt = sentAts[i] ?? 0;
       const { cameAt = 0 } = this.#kept.get(target) ?? {};
       // What is too old may be known again after the clock was set back.
       const lateAt = Math.max(sentAt, cameAt, this.#clockSetAt) + SECOND_MS;

@@ -46,6 +46,9 @@ inBrowser("one article or all can be purged by keyboard alone", async (open) => 
   for (const article of ["/a/", "/b/", "/c/"]) await service.count(article);
   const page = await open();
   await page.load(owner.url);
+  await page.until(says("3 of 3 counts"));
+  // Nothing is renewed by itself.
+  await page.evaluate(`{ for (let timer = 0; timer < 100; timer++) clearTimeout(timer); }`);
   await tabTo(page, "INPUT");
   await page.evaluate(`document.activeElement.value = "/a/"`);
   await page.press("Enter");
@@ -55,6 +58,7 @@ inBrowser("one article or all can be purged by keyboard alone", async (open) => 
   assertEquals(await page.evaluate("document.activeElement.textContent"), "Purge all");
   await page.press("Enter");
   await page.until(says("counts purged: 3"));
+  await page.until(`!document.querySelector("#counts tbody").innerText.includes("fresh")`);
   assertEquals([...service.cache.entries()].map(([, { purged }]) => purged), [true, true, true]);
 });
 
@@ -74,10 +78,12 @@ inBrowser(
     const rows =
       `[...document.querySelectorAll("#counts tbody tr")].map((row) => [...row.children].map((cell) => cell.innerText).join("|").replace(/\\s+/g, " "))`;
     assertEquals(await page.evaluate(`${rows}.slice(0, 3)`), [
-      "/zero/|0|0 s|fresh|Purge",
-      "/119/ /comments/count?token=9f…&url=/119/|0|0 s|fresh|Purge",
       "the whole site /comments/count?token=T…|0|0 s|fresh|",
+      "/119/ /comments/count?token=9f…&url=/119/|0|0 s|fresh|Purge",
+      "/zero/|0|0 s|fresh|Purge",
     ]);
+    const others = `${rows}.slice(3).map((row) => row.split(/[ |]/)[0])`;
+    assertEquals(await page.evaluate(`${others}.join() === ${others}.sort().join()`), true);
     await page.evaluate(`document.querySelector("[type=search]").focus()`);
     await page.evaluate(`document.activeElement.value = "/119/"`);
     await page.press("Enter");
@@ -103,6 +109,8 @@ inBrowser("the page says since when the service does not answer, and goes on whe
     await page.until(says("not asked yet"));
     assertEquals(await page.evaluate(alert), "");
   }
+  await page.evaluate(`document.querySelector("#purge [value=all]").click()`);
+  await page.until(`document.querySelector("#purge output").innerText === "▲ httpfastcache does not answer"`);
   await page.until(says("has not answered since"));
   assertMatch(String(await page.evaluate("document.title")), /^▲ no answer/);
   assertMatch(
@@ -122,6 +130,8 @@ inBrowser("the page fits a phone, has four cards in two rows on a tablet, and is
     await page.load(owner.url);
     await page.until(says("1 of 1 counts"));
     assert(Number(await page.evaluate("document.documentElement.scrollWidth")) <= width);
+    const url = `document.querySelector("#counts tbody th").offsetWidth`;
+    assert(Number(await page.evaluate(url)) > width / 2, "a url has room");
     const lefts = `new Set([...document.querySelectorAll(".cards > div")].map((card) => card.offsetLeft)).size`;
     assertEquals(await page.evaluate(lefts), columns);
     backgrounds.push(await page.evaluate("getComputedStyle(document.documentElement).backgroundColor"));
