@@ -23,13 +23,16 @@ const DAY_MS = 24 * HOUR_MS;
 /** Within a second the file is looked at, and it has to look the same three times more. */
 const LOOKS_UNTIL_STILL = 3;
 
+/** All counts expire once more, so long after a change. */
+const ONCE_MORE_MS = 30_000;
+
 /** Asks Stacosys how many comments an article has. */
 type AskStacosys = (target: string) => number;
 
 /** Something between readers and Stacosys. */
 interface Between {
   readonly read: (target: string) => number | Promise<number>;
-  /** What it does when Stacosys' database has changed and is still again; nothing if it does not look. */
+  /** What it does when Stacosys' database has changed and is still again, and 30 s later; nothing if it does not look. */
   readonly changed?: () => void;
 }
 
@@ -59,7 +62,7 @@ export async function freshness({ wants }: Options): Promise<Report> {
       "clock that is set forward. This program's cache and counters are the real ones; the Go program and NginX are " +
       "taken for what they promise, a time to live. (Readers who come at once, of whom the Go program asks for each, are " +
       "in the table of a cold start.) A count is old from the moment when a comment is in the database that it does not count. " +
-      "With `WatchFile` the file is looked at once a second, and after three equal looks all counts expire.",
+      "With `WatchFile` the file is looked at once a second; after three equal looks, and 30 s later, all counts expire.",
     head: ["", "requests to Stacosys a day", "oldest count that a reader saw, s", "old counts a day"],
     rows,
   };
@@ -83,6 +86,7 @@ async function day(start: Start) {
   let oldReads = 0;
   let still: number | undefined;
   let changed = false;
+  let onceMoreAt = Infinity;
   // A comment comes at any moment of its hour, between two looks and two readers.
   let nextComment = random() * HOUR_MS;
   for (let hour = 1; time < DAY_MS; time += SECOND_MS / PAGE) {
@@ -98,6 +102,11 @@ async function day(start: Start) {
       changed = false;
       if (still !== undefined && still-- === 0) {
         still = undefined;
+        onceMoreAt = time + ONCE_MORE_MS;
+        between.changed?.();
+      }
+      if (time >= onceMoreAt) {
+        onceMoreAt = Infinity;
         between.changed?.();
       }
     }

@@ -45,6 +45,9 @@ const EQUAL_LOOKS = 3;
 /** After this many looks a change that still goes on is reported. */
 const MOST_LOOKS = 10;
 
+/** In WAL mode a slow disk shows a change before it can be read: until then Stacosys gives the old count. */
+const ONCE_MORE_MS = 30_000;
+
 /** Watches a file for changes. */
 export class Watch implements Watched {
   readonly file: string;
@@ -56,11 +59,12 @@ export class Watch implements Watched {
   #change: { looks: number; equal: number; last: string } | undefined;
   #changes = 0;
   #changedAt: number | undefined;
+  #onceMoreAt = Infinity;
   #fault: string | undefined;
   /** A look that has not ended. */
   #looking: Promise<Look> | undefined;
 
-  /** @param onChange is called once for each change, when it is over. */
+  /** @param onChange is called for each change when it is over, and once more 30 s after the last of them. */
   constructor(file: string, onChange: () => void, log: Log, options: WatchOptions = {}) {
     this.file = file;
     this.#onChange = onChange;
@@ -100,8 +104,15 @@ export class Watch implements Watched {
   async look(): Promise<void> {
     const { seen, fault } = await this.#look();
     this.#tell(fault);
-    // A missing file is not a change; a different one that comes later is.
-    if (seen === undefined) return;
+    if (this.#options.monotonic() >= this.#onceMoreAt) {
+      this.#onceMoreAt = Infinity;
+      this.#onChange();
+    }
+    if (seen === undefined) {
+      // A missing file is not a change, but may have been changed before; a different one that comes later is one.
+      if (this.#change !== undefined) this.#changed(this.#change.last);
+      return;
+    }
     if (this.#change === undefined) {
       if (seen !== this.#settled) this.#change = { looks: 0, equal: 0, last: seen };
       return;
@@ -109,11 +120,15 @@ export class Watch implements Watched {
     this.#change.looks++;
     this.#change.equal = seen === this.#change.last ? this.#change.equal + 1 : 0;
     this.#change.last = seen;
-    if (this.#change.equal < EQUAL_LOOKS && this.#change.looks < MOST_LOOKS) return;
+    if (this.#change.equal >= EQUAL_LOOKS || this.#change.looks >= MOST_LOOKS) this.#changed(seen);
+  }
+
+  #changed(settled: string): void {
     this.#change = undefined;
-    this.#settled = seen;
+    this.#settled = settled;
     this.#changes++;
     this.#changedAt = this.#options.monotonic();
+    this.#onceMoreAt = this.#changedAt + ONCE_MORE_MS;
     this.#log("info", `WatchFile: ${this.file} has changed; all counts have expired`);
     this.#onChange();
   }

@@ -62,7 +62,7 @@ class StacosysThree {
   }
 }
 
-Deno.test("a comment is one mail of Stacosys 3 and two requests for each count, and counted soon", async () => {
+Deno.test("a comment is one mail of Stacosys 3 and three requests for each count, and counted soon", async () => {
   await using folder = await makeFolder();
   const clock = { ms: 0 };
   const now = () => clock.ms;
@@ -103,5 +103,5 @@ Deno.test("a comment is one mail of Stacosys 3 and two requests for each count, 
   await read(10);
   assert(targets.every((target) => cache.get(target)?.value === '{"count":1}'));
   await read(60);
-  assertEquals([stacosys.mails, stacosys.requests - before, watch.changes], [1, 20, 2]);
+  assertEquals([stacosys.mails, stacosys.requests - before, watch.changes], [1, 30, 2]);
 });

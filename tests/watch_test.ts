@@ -47,6 +47,35 @@ Deno.test("a change is told of once, when three looks have seen the same", async
   assertEquals([watched.changes, watched.changedAt], [1, 1_000]);
 });
 
+Deno.test("thirty seconds after the last change it is told of once more, as a slow disk may show it only then", async () => {
+  await using folder = await makeFolder();
+  await write(folder);
+  let now = 0;
+  const { look, watch: watched, lines } = await watch(folder.path, "db.sqlite", { monotonic: () => now });
+  for (let change = 1; change <= 2; change++) {
+    await write(folder);
+    assertEquals(await look(4), 1);
+    now += 29_999;
+    assertEquals(await look(1), 0);
+  }
+  now += 1;
+  assertEquals(await look(1), 1);
+  now += 60_000;
+  assertEquals([await look(5), watched.changes, lines.length], [0, 2, 3]);
+});
+
+Deno.test("a change counts also if the file vanishes before three looks have seen the same", async () => {
+  await using folder = await makeFolder();
+  await write(folder);
+  const { look } = await watch(folder.path);
+  await write(folder);
+  assertEquals(await look(1), 0);
+  await Deno.rename(`${folder.path}/db.sqlite`, `${folder.path}/gone`);
+  assertEquals(await look(5), 1);
+  await Deno.rename(`${folder.path}/gone`, `${folder.path}/db.sqlite`);
+  assertEquals(await look(5), 0);
+});
+
 Deno.test("a change that goes on is told of after ten seconds, and again when it is over", async () => {
   await using folder = await makeFolder();
   await write(folder);
