@@ -29,8 +29,14 @@ const NO_FILE = `expected a ${KIND}, got what is not a file`;
 /** More than a header takes. */
 const LONGEST_HEADER = 64 * 1024;
 
-/** How many rows are put together before readers are answered, about 0.5 ms of work. */
-const PORTION = 500;
+/** How the name of a file ends that is to replace a snapshot. */
+const TEMPORARY = ".tmp";
+
+/** A file that has not been written to for this long is no longer being written. */
+const LONGEST_SAVE_MS = 60_000;
+
+/** How many characters are put together before readers are answered, about 0.5 ms of work. */
+const PORTION = 32 * 1024;
 
 /**
  * All rows of a file, none if it is empty or not there. If counts were fresh for longer when it was written, they
@@ -62,7 +68,9 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   if (lines.at(-1) !== "" || foot["entries"] !== lines.length - 2) {
     throw new Error("expected a whole snapshot, got one that was cut short");
   }
-  const { ttlMs: ttlThen } = head;
+  const { ttlMs: ttlThen, savedAt } = head;
+  // The clock was set back, and nobody knows how old its counts are.
+  const isFromAhead = typeof savedAt === "number" && savedAt > Date.now();
   const tooLongMs = typeof ttlThen === "number" ? Math.max(0, ttlThen - ttlMs) : 0;
   return lines.slice(0, -2).map((text, i) => {
     const [key, body, expiresAt, purged]: unknown[] = Object.values(parse(text));
@@ -70,7 +78,8 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
       throw new Error(`line ${i + 2}: expected key, body and expiry, got something else`);
     }
     // Version 1.1 said neither the time to live nor whether a row was purged; if it was, it is over.
-    return [key, body, expiresAt - tooLongMs, purged === undefined ? expiresAt <= Date.now() : purged === true];
+    const isPurged = purged === undefined ? expiresAt <= Date.now() : purged === true;
+    return [key, body, expiresAt - tooLongMs, isPurged || isFromAhead];
   });
 }
 
@@ -95,8 +104,7 @@ function faultOf(work: Promise<void>): Promise<string | undefined> {
 
 async function replace(file: string, about: About, rows: Iterable<Row>): Promise<void> {
   await expectOurs(file);
-  // A fixed name: the next save replaces what a killed process left.
-  const temporary = `${file}.tmp`;
+  const temporary = await makeTemporary(file);
   try {
     await write(temporary, textOf(about, rows));
     await Deno.rename(temporary, file);
@@ -115,14 +123,35 @@ async function syncFolder(file: string): Promise<void> {
 
 async function tryToSave(file: string): Promise<void> {
   await expectOurs(file);
-  // A file of its own, since another process may be saving.
-  const probe = await Deno.makeTempFile({ dir: folderOf(file), prefix: "httpfastcache-" });
+  await removeLeftovers(file);
+  const probe = await makeTemporary(file);
   try {
-    await Deno.writeTextFile(probe, "Is there room?");
+    await Deno.writeTextFile(probe, line({ kind: KIND }));
     await syncFolder(file);
   } finally {
     await Deno.remove(probe);
   }
+}
+
+/** A file of its own for each save: another process may be saving to the same place. */
+function makeTemporary(file: string): Promise<string> {
+  return Deno.makeTempFile({ dir: folderOf(file), prefix: `${nameOf(file)}.`, suffix: TEMPORARY });
+}
+
+/** Removes what processes left that were killed while they saved, but nothing that may still be written. */
+async function removeLeftovers(file: string): Promise<void> {
+  const folder = folderOf(file);
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!name.startsWith(`${nameOf(file)}.`) || !name.endsWith(TEMPORARY)) continue;
+    const leftover = `${folder}/${name}`;
+    const { mtime } = await Deno.lstat(leftover);
+    if (Date.now() - (mtime?.getTime() ?? 0) < LONGEST_SAVE_MS || await isOthers(leftover)) continue;
+    await Deno.remove(leftover);
+  }
+}
+
+function isOthers(file: string): Promise<boolean> {
+  return expectOurs(file).then(() => false, () => true);
 }
 
 /** What is not known as a snapshot of ours is somebody's, and stays as it is. An empty file, or none, is nobody's. */
@@ -142,7 +171,11 @@ async function expectOurs(file: string): Promise<void> {
 }
 
 function folderOf(file: string): string {
-  return file.replace(/[^/]*$/, "") || ".";
+  return file.slice(0, file.length - nameOf(file).length) || ".";
+}
+
+function nameOf(file: string): string {
+  return file.slice(file.lastIndexOf("/") + 1);
 }
 
 /** Has all of it on the disk in the end. `Deno.writeTextFile` would not tell that a disk is full. */
@@ -156,11 +189,12 @@ async function write(file: string, texts: AsyncIterable<string>): Promise<void> 
 }
 
 async function* textOf(about: About, rows: Iterable<Row>): AsyncGenerator<string> {
-  let text = line({ kind: KIND, version: VERSION, ...about });
+  let text = line({ kind: KIND, version: VERSION, savedAt: Date.now(), ...about });
   let entries = 0;
   for (const row of rows) {
     text += line(row);
-    if (++entries % PORTION > 0) continue;
+    entries++;
+    if (text.length < PORTION) continue;
     yield text;
     text = "";
     // However fast the disk is, readers are answered now.

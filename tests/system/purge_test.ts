@@ -27,14 +27,14 @@ Deno.test("a purge outlives kill -9: no next start serves the old count as fresh
   assertEquals(stacosys.requests.length, 3);
 });
 
-Deno.test("a purge outlives kill -9 also if sweeps save all the time", async () => {
+Deno.test("a purge outlives kill -9, and an end in peace, also if sweeps save all the time", async () => {
   await using setting = await makeSetting();
   const config = { ...setting.config, SweepSeconds: 0.001 };
-  for (let i = 0; i < 5; i++) {
+  for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL", "SIGTERM"] as const) {
     await using program = await startProgram(config);
     await ask(program, "/a/");
     await setting.purge("/a/");
-    await end(program, "SIGKILL");
+    await end(program, signal);
     await using next = await startProgram(config);
     assertMatch(await resultOf(next, "/a/"), /fwd=stale/);
     await end(next, "SIGKILL");
