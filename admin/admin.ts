@@ -116,7 +116,7 @@ async function purge(
   if (unknown !== undefined) return refuse(400, `400 expected url, got ${unknown}`);
   const urls = searchParams.getAll("url");
   if (urls.length > 1) return refuse(400, `400 expected one url, got ${urls.length}`);
-  const purged = counters.purge(urls[0]);
+  const purged = await counters.purge(urls[0]);
   const fault = await snapshot?.save();
   if (fault === undefined) return json(JSON.stringify({ purged }));
   return refuse(

@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { assertEquals, assertLess } from "@std/assert";
 import { A, BAD, brief, GOOD, startCounters } from "./counters.ts";
 import type { Answer } from "../upstream/stacosys.ts";
 
@@ -169,9 +170,9 @@ for (const [known, name] of [[false, "a count never seen"], [true, "a known coun
     if (known) cache.set(A, "7");
     pass(10_000);
     const first = counters.miss(A);
-    counters.purge();
+    await counters.purge();
     const second = counters.miss(A);
-    counters.purge("/a/");
+    await counters.purge("/a/");
     const third = counters.miss(A);
     assertEquals(asked.length, 3);
     asked[2]?.answer({ outcome: "ok", body: "8" });
@@ -188,7 +189,7 @@ for (const [known, name] of [[false, "a count never seen"], [true, "a known coun
 Deno.test("a failure after a purge leaves who came before it waiting, until a later request is answered", async () => {
   const { asked, counters, pass, read } = startCounters();
   const first = counters.miss(A);
-  counters.purge();
+  await counters.purge();
   assertEquals(await read(BAD), "error uri-miss 500");
   pass(1_000);
   assertEquals(await read(GOOD), "miss 7 uri-miss 200");
@@ -233,7 +234,7 @@ Deno.test("what a purge has forgotten counts as open, and as old as it is, until
   for (let purges = 0; purges < 4; purges++) {
     for (let i = 0; i < 1_500; i++) counters.miss(`${A}${i}`);
     pass(1_000);
-    counters.purge(purges === 0 ? "/a/" : undefined);
+    await counters.purge(purges === 0 ? "/a/" : undefined);
   }
   assertEquals([asked.length, counters.oldestRequestMs], [4_000, 4_000]);
   for (const { answer } of asked) answer(BAD);
@@ -257,16 +258,45 @@ Deno.test("a target longer than 8 KiB is rejected, and Stacosys is not asked", a
   assertEquals(asked.length, 0);
   counters.miss(longest);
   assertEquals(asked.length, 1);
+  // Each character takes two bytes where one of them needs them.
+  const long = "\u044f".padEnd(4096, "x");
+  assertEquals(await counters.miss(`${long}x`), { result: "rejected" });
+  counters.miss(long);
+  counters.miss(longest.replace("x", "\u00e9"));
+  assertEquals(asked.length, 3);
 });
 
-Deno.test("a purge expires an article in every spelling and the total of the site, or everything", () => {
+Deno.test("readers are answered while an article is purged, however long the addresses are", async () => {
+  const { cache, counters } = startCounters({ maxEntries: 1_000 });
+  for (let i = 0; i < 1_000; i++) cache.set(`?${i}&`.padEnd(8_192, "a&"), "7");
+  let turns = 0;
+  let running = true;
+  const purged = counters.purge("/a/").finally(() => running = false);
+  for (; running; turns++) await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(await purged, 1_000);
+  // One after each 32 KiB, of 8 MiB.
+  assertLess(200, turns);
+});
+
+Deno.test("a count of before that comes while a purge still looks for its article is purged, too", async () => {
+  const { asked, cache, counters } = startCounters();
+  for (let i = 0; i < 10; i++) counters.miss(`?${i}&`.padEnd(8_192, "a&"));
+  counters.miss(A);
+  cache.set("?url=/b/", "7");
+  const purged = counters.purge("/a/");
+  asked.at(-1)?.answer(GOOD);
+  assertEquals([await purged, cache.get(A), cache.getStale(A)?.value], [1, undefined, "7"]);
+  assertEquals(cache.get("?url=/b/")?.value, "7");
+});
+
+Deno.test("a purge expires an article in every spelling and the total of the site, or everything", async () => {
   const { cache, counters } = startCounters();
   const targets = ["?url=/a/&token=T", "?token=T&url=%2Fa%2F", "?url=%2fa/", "?token=T", "?url=/b/", "?url=/a"];
   const fresh = () => targets.filter((target) => cache.get(target) !== undefined);
   for (const target of targets) cache.set(target, "7");
-  assertEquals(counters.purge("/a/"), 4);
+  assertEquals(await counters.purge("/a/"), 4);
   assertEquals(fresh(), ["?url=/b/", "?url=/a"]);
-  assertEquals(counters.purge(), 6);
+  assertEquals(await counters.purge(), 6);
   assertEquals(fresh(), []);
 });
 
@@ -274,7 +304,7 @@ Deno.test("after a purge the next reader waits for the new count, and gets the o
   for (const url of ["/a/", undefined]) {
     const { cache, counters, pass, read } = startCounters({ staleWhileRevalidateMs: 60_000 });
     await read(GOOD);
-    counters.purge(url);
+    await counters.purge(url);
     assertEquals(cache.getStale(A)?.expiresAt, 0);
     assertEquals(await read(BAD), "stale 7 stale 500 stale-if-error");
     pass(1_000);
@@ -287,7 +317,7 @@ Deno.test("what is purged when it has expired already is not served while it is 
     const { counters, pass, read } = startCounters({ staleWhileRevalidateMs: 60_000 });
     await read(GOOD);
     pass(11_000);
-    counters.purge(url);
+    await counters.purge(url);
     assertEquals(await read({ outcome: "ok", body: "8" }), "miss 8 stale 200");
   }
 });
@@ -295,7 +325,7 @@ Deno.test("what is purged when it has expired already is not served while it is 
 Deno.test("a count that was asked for before a purge reaches those who wait, and is kept as a stale one", async () => {
   const { asked, cache, counters, read } = startCounters();
   const before = counters.miss(A);
-  counters.purge("/a/");
+  await counters.purge("/a/");
   asked[0]?.answer(GOOD);
   assertEquals([brief(await before), (await before).entry?.purged], ["miss 7 uri-miss 200", true]);
   assertEquals([cache.get(A), cache.getStale(A)?.value], [undefined, "7"]);
@@ -305,7 +335,7 @@ Deno.test("a count that was asked for before a purge reaches those who wait, and
 Deno.test("who waits for a count never seen gets the one from before a purge within a second, if his own is slow", async () => {
   const { asked, counters, pass } = startCounters();
   counters.miss(A);
-  counters.purge();
+  await counters.purge();
   const after = counters.miss(A);
   pass(3_500);
   asked[0]?.answer(GOOD);
@@ -317,7 +347,7 @@ Deno.test("who waits for a count never seen gets the one from before a purge wit
 Deno.test("who came after a purge, and gets no answer, gets the count that was asked for before it", async () => {
   const { asked, counters } = startCounters();
   const before = counters.miss(A);
-  counters.purge();
+  await counters.purge();
   const after = counters.miss(A);
   asked[0]?.answer(GOOD);
   assertEquals(brief(await before), "miss 7 uri-miss 200");
@@ -328,7 +358,7 @@ Deno.test("who came after a purge, and gets no answer, gets the count that was a
 Deno.test("a failure from before a purge does not keep anybody from the request after it", async () => {
   const { asked, counters } = startCounters();
   const before = counters.miss(A);
-  counters.purge();
+  await counters.purge();
   asked[0]?.answer(BAD);
   await before;
   const reader = counters.miss(A);

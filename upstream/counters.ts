@@ -9,7 +9,7 @@ import { Cache, type Entry } from "../cache.ts";
 import { InFlight, type Shared } from "./in_flight.ts";
 import type { Outage } from "./outage.ts";
 import type { Ask, Bad } from "./stacosys.ts";
-import { articleOf } from "./target.ts";
+import { about, bytesOf } from "./target.ts";
 
 /** What the counters work with. All times are in milliseconds. */
 export interface CountersOptions {
@@ -58,8 +58,8 @@ export interface Forward {
 /** What a request to Stacosys came to. */
 type Fetched = Bad | { readonly outcome: "ok"; readonly entry: Entry<string> };
 
-/** No article has a longer address. It is counted in UTF-16 units, as JavaScript does. */
-const MAX_TARGET_LENGTH = 8 * 1024;
+/** No article has a longer address. */
+const MAX_TARGET_BYTES = 8 * 1024;
 
 /**
  * How many requests to Stacosys may be open, most of them waiting for the semaphore, or have failed within the last
@@ -96,7 +96,7 @@ export class Counters {
 
   constructor(options: CountersOptions) {
     const { ask, outage, ttlMs, staleIfErrorMs, staleWhileRevalidateMs, maxEntries } = options;
-    const { now = Date.now, monotonic = () => performance.now(), sleep = sleepByTimer } = options;
+    const { now = Date.now, monotonic = () => performance.now() } = options;
     this.cache = new Cache({ ttlMs, staleMs: Math.max(staleIfErrorMs, staleWhileRevalidateMs), maxEntries, now });
     this.#ask = ask;
     this.#outage = outage;
@@ -104,7 +104,7 @@ export class Counters {
     this.#staleWhileRevalidateMs = staleWhileRevalidateMs;
     this.#now = now;
     this.#monotonic = monotonic;
-    this.#sleep = sleep;
+    this.#sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms, undefined)));
     this.#inFlight = new InFlight(monotonic);
   }
 
@@ -125,7 +125,7 @@ export class Counters {
    * @param hurried whether the reader has other counts to show, so that he waits no longer than for a known one.
    */
   miss(target: string, hurried = false): Lookup | Promise<Lookup> {
-    if (target.length > MAX_TARGET_LENGTH) return { result: "rejected" };
+    if (bytesOf(target) > MAX_TARGET_BYTES) return { result: "rejected" };
     const stale = this.cache.getStale(target);
     const joined = this.#inFlight.join(target);
     const request = joined ?? this.#send(target, this.cache.has(target));
@@ -142,19 +142,23 @@ export class Counters {
 
   /**
    * Expires the counts of the article with this url, and of the whole site, or all counts if there is no url: the next
-   * reader waits for a new one, and gets the old one only if Stacosys fails or is slow.
+   * reader waits for a new one, and gets the old one only if Stacosys fails or is slow. Those of an article
+   * are looked for in steps between which readers are answered, and expire together.
    *
    * @returns how many entries that were, stale ones among them.
    */
-  purge(url?: string): number {
-    const belongs = (target: string) => url === undefined || [url, null].includes(articleOf(target));
+  async purge(url?: string): Promise<number> {
     // What is under way may be the count from before.
-    this.#inFlight.forget(belongs);
+    const underWay = this.#inFlight.keys();
     if (url === undefined) {
+      for (const target of underWay) this.#inFlight.forget(target);
       this.cache.expireAll();
       return this.cache.size;
     }
-    const targets = [...this.cache.entries()].map(([target]) => target).filter(belongs);
+    for await (const target of about(url, underWay)) this.#inFlight.forget(target);
+    // Among these is what came meanwhile.
+    const kept = [...this.cache.entries().map(([target]) => target)];
+    const targets = await Array.fromAsync(about(url, kept));
     for (const target of targets) this.cache.expire(target);
     return targets.length;
   }
@@ -243,8 +247,4 @@ export class Counters {
     if (state === "forgotten") this.cache.expire(target);
     return entry;
   }
-}
-
-function sleepByTimer(ms: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }

@@ -75,11 +75,14 @@ export class InFlight<A extends Ended> {
     return request;
   }
 
-  /** Lets nobody join the requests for these keys any longer. They are open until they end. */
-  forget(belongs: (key: string) => boolean): void {
-    for (const [key, requests] of this.#byKey) {
-      const last = requests.at(-1);
-      if (last?.state === "joinable" && belongs(key)) last.state = "forgotten";
-    }
+  /** The keys that have a request now. */
+  keys(): string[] {
+    return [...this.#byKey.keys()];
+  }
+
+  /** Lets nobody join the request for `key` any longer. It is open until it ends. */
+  forget(key: string): void {
+    const last = this.#byKey.get(key)?.at(-1);
+    if (last?.state === "joinable") last.state = "forgotten";
   }
 }

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { connectMany, request } from "../system/connections.ts";
 import { memoryOf } from "../system/memory.ts";
 import { type Program, startProgram } from "../system/program.ts";
 import { ask } from "../system/reader.ts";
-import { hang } from "../stand_in.ts";
+import { hang, startStandIn } from "../stand_in.ts";
 import { until } from "../until.ts";
 import { type Figure, growthDuring, setStage, slowestAnswerDuring } from "./measure.ts";
 
@@ -49,6 +50,35 @@ export async function batchesInAHang(): Promise<Figure[]> {
     { what: "1,000 batches of 100 made-up URLs, of a Stacosys that hangs", seen: growth, unit: "MB more", atMost: 120 },
     { what: "  another reader's slowest answer meanwhile", seen: slowest, unit: "ms", atMost: 5_000 },
   ];
+}
+
+/** The most memory that addresses can take: the cache is full of long ones, and as many wait as may. */
+export async function longAddresses(): Promise<Figure[]> {
+  await using stacosys = await startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await ask(program, "/");
+  await using crowd = await connectMany(program, 100);
+  for (let sent = 0, answers = 0; sent < 10_000; sent += 100) {
+    answers++;
+    await crowd.send((member) => request(longTarget(sent + member)));
+    await until(() => crowd.each.every(({ text }) => text.split("HTTP/1.1 200 ").length > answers), "all are answered");
+  }
+  const kept = (await memoryOf(program.process)).peak;
+  stacosys.answer(hang);
+  await using others = await connectMany(program, 5_000);
+  await others.send((member) => request(longTarget(10_000 + member)));
+  await until(() => others.each.every(({ text }) => text.startsWith("HTTP/1.1 404 ")), "all are answered");
+  const waiting = (await memoryOf(program.process)).peak;
+  return [
+    { what: "10,000 kept counts with addresses of 8 KiB", seen: kept, unit: "MB", atMost: 280 },
+    { what: "  and 5,000 readers who wait for such, of a Stacosys that hangs", seen: waiting, unit: "MB", atMost: 512 },
+  ];
+}
+
+/** Characters that take two bytes each in memory, and as many when they are sent. */
+function longTarget(n: number): string {
+  const target = `/comments/count?url=/${n}/`;
+  return target + Buffer.from("я".repeat(4_096 - target.length)).toString("latin1");
 }
 
 /** Asks for the count of each made-up article from the `first` to before the `end`, a hundred in a batch. */

@@ -11,7 +11,7 @@ import { canTellMemory } from "../system/memory.ts";
 import { bodies, headers, nonsense } from "./floods.ts";
 import { bytesInChunks, hugeAnswers } from "./huge_answers.ts";
 import { knownBesideMadeUp, knownInAFlood, knownInAHang, knownInAnOutage } from "./known_counts.ts";
-import { batchesInAHang, madeUpUrls } from "./made_up_urls.ts";
+import { batchesInAHang, longAddresses, madeUpUrls } from "./made_up_urls.ts";
 import type { Figure } from "./measure.ts";
 import { model } from "./model.ts";
 import { restart } from "./restart.ts";
@@ -20,7 +20,7 @@ import { soak } from "./soak.ts";
 
 /** Each part is a few tries of one kind. */
 const PARTS = {
-  urls: [madeUpUrls, batchesInAHang],
+  urls: [madeUpUrls, batchesInAHang, longAddresses],
   known: [knownInAFlood, knownBesideMadeUp, knownInAHang, knownInAnOutage],
   readers: [idleConnections, byteASecond, neverReading],
   floods: [headers, bodies, nonsense],
