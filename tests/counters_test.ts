@@ -274,8 +274,8 @@ Deno.test("readers are answered while an article is purged, however long the add
   const purged = counters.purge("/a/").finally(() => running = false);
   for (; running; turns++) await new Promise((resolve) => setImmediate(resolve));
   assertEquals(await purged, 1_000);
-  // One after each 32 KiB, of 8 MiB.
-  assertLess(200, turns);
+  // One after each 128 KiB, of 8 MiB.
+  assertLess(50, turns);
 });
 
 Deno.test("a count of before that comes while a purge still looks for its article is purged, too", async () => {

@@ -22,22 +22,27 @@ export function bytesOf(target: string): number {
   return /[^\0-\xff]/.test(target) ? 2 * target.length : target.length;
 }
 
-/** How many characters are parsed before readers are answered, some 2 ms of work. */
-const SLICE_LENGTH = 32 * 1024;
+/** How many characters are looked at before readers are answered, 2 ms of work at most. */
+const SLICE_LENGTH = 128 * 1024;
 
 /** Those targets that are about an article, however they spell it, or about the whole site. It yields in between. */
 export async function* about(article: string, targets: Iterable<string>): AsyncGenerator<string> {
-  let parsed = 0;
+  let looked = 0;
   for (const target of targets) {
     if ([article, null].includes(articleOf(target))) yield target;
-    parsed += target.length;
-    if (parsed < SLICE_LENGTH) continue;
-    parsed = 0;
+    looked += target.length;
+    if (looked < SLICE_LENGTH) continue;
+    looked = 0;
     await new Promise((resolve) => setTimeout(resolve));
   }
 }
 
+/** The first parameter with the name `url`, whose letters may be escaped. */
+const URL_PARAMETER = /(?:^\?|&)(?:u|%75)(?:r|%72)(?:l|%6[cC])(?:=([^&]*))?(?=&|$)/;
+
 /** The article that a target is about, however it is spelled; null if it names none. */
 export function articleOf(target: string): string | null {
-  return new URLSearchParams(target.slice(pathOf(target).length)).get("url");
+  // Of a long query most is not even looked at, where `URLSearchParams` would take 0.5 ms.
+  const parameter = URL_PARAMETER.exec(target.slice(pathOf(target).length));
+  return parameter && new URLSearchParams(`url=${parameter[1] ?? ""}`).get("url");
 }

@@ -20,7 +20,8 @@ export const PATHS: readonly string[] = ["/comments/count", "/api/comments/count
  */
 export function withoutToken(target: string): string {
   return target.replace(/([?&])([^=&]*)=([^&]*)/g, (parameter, before, name, value) => {
-    if (!new URLSearchParams(name).has("token")) return parameter;
+    const isToken = name === "token" || name.includes("%") && new URLSearchParams(name).has("token");
+    if (!isToken) return parameter;
     return `${before}token=${value.slice(0, Math.min(4, value.length / 4))}…`;
   });
 }
