@@ -57,6 +57,15 @@ export function createProxy(options: ProxyOptions): (request: Request) => Respon
 /** The characters that Go allows in a Host. With a slash in it Deno would find the path in the wrong place. */
 const HOST = /^[\w!$%&'()*+,.:;=~\[\]-]*$/;
 
+/** Where it is not, Stacosys is not asked. A hit does not look at it, since to read a header costs time. */
+function isHostGood({ headers, url }: Request, target: string): boolean {
+  const host = headers.get("host") ?? "";
+  if (!HOST.test(host)) return false;
+  // A whole URL in the request line has a host of its own. So has HTTP/2, where there is no header.
+  const inUrl = url.slice(url.indexOf("//") + "//".length, -target.length);
+  return inUrl === host || HOST.test(inUrl) && URL.canParse(url);
+}
+
 /** Builds the answers, but for the plain hit. */
 class Replies {
   readonly #options: ProxyOptions;
@@ -74,15 +83,16 @@ class Replies {
   }
 
   miss(request: Request, target: string, variant: Variant): Response | Promise<Response> {
-    switch (this.#routes.get(pathOf(target))) {
+    const route = this.#routes.get(pathOf(target));
+    if (route === undefined) return this.notServed("detail=not-a-counter");
+    if (!isHostGood(request, target)) return this.#badHost();
+    switch (route) {
       case "count":
-        return this.#badHost(request) ?? this.#count(target, variant);
+        return this.#count(target, variant);
       case "batch":
-        return this.#badHost(request) ?? this.#batch(target, variant);
+        return this.#batch(target, variant);
       case "script":
         return this.#options.script(request, variant.cors);
-      default:
-        return this.notServed("detail=not-a-counter");
     }
   }
 
@@ -98,9 +108,7 @@ class Replies {
     return refusal(404, NOT_FOUND, cacheStatus);
   }
 
-  /** Stacosys is not asked where Host is malformed. A hit does not read the header, which costs time. */
-  #badHost({ headers }: Request): Response | undefined {
-    if (HOST.test(headers.get("host") ?? "")) return undefined;
+  #badHost(): Response {
     this.#options.results.rejected++;
     return refusal(400, "400 Bad Request: malformed Host header\n", "detail=bad-host");
   }

@@ -5,6 +5,7 @@
  */
 
 import { isLoopback } from "../service/checks.ts";
+import { escapeInvisible } from "../service/invisible.ts";
 import type { Snapshot } from "../service/snapshot.ts";
 import type { Counters } from "../upstream/counters.ts";
 import { countsAsJson, type CountsSource } from "./counts.ts";
@@ -47,8 +48,10 @@ export function createAdmin(options: AdminOptions): (request: Request) => Respon
   };
 
   return function handle(request: Request): Response | Promise<Response> {
+    if (!request.headers.has("host")) return refuse(400, "400 expected the header Host, got none");
     if (!isOwner(request)) return refuse(403, "403 forbidden");
-    const url = new URL(request.url);
+    const url = URL.parse(request.url);
+    if (url === null) return refuse(400, "400 expected a URL, got something else");
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
     if (route === undefined) return refuse(404, "404 page not found");
     // Deno sends no body with an answer to HEAD.
@@ -125,12 +128,13 @@ async function purge(
   );
 }
 
+/** Others have written what is in it. It is the same JSON, and does nothing to a terminal. */
 function json(text: string, status = 200): Response {
-  return reply(`${text}\n`, "application/json", {}, status);
+  return reply(`${escapeInvisible(text)}\n`, "application/json", {}, status);
 }
 
 function refuse(status: number, text: string, headers: HeaderMap = {}): Response {
-  return reply(`${text}\n`, "text/plain", headers, status);
+  return reply(`${escapeInvisible(text)}\n`, "text/plain", headers, status);
 }
 
 function reply(body: BodyInit, type: string, headers: HeaderMap = {}, status = 200): Response {

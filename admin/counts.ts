@@ -5,6 +5,7 @@
  */
 
 import type { Cache, KeptEntry } from "../cache.ts";
+import { escapeInvisible } from "../service/invisible.ts";
 import { parseCount } from "../upstream/parse_count.ts";
 import { articleOf } from "../upstream/target.ts";
 import { withoutToken } from "../upstream/versions.ts";
@@ -52,7 +53,8 @@ export async function* countsAsJson(source: CountsSource, query: CountsQuery): A
       const url = articleOf(target);
       if (!(url ?? "").includes(query.search)) continue;
       if (++found > query.limit) continue;
-      portion += `${found === 1 ? "" : ","}\n${JSON.stringify({ url, ...rowOf(target, entry, source, query) })}`;
+      const row = JSON.stringify({ url, ...rowOf(target, entry, source, query) });
+      portion += `${found === 1 ? "" : ","}\n${escapeInvisible(row)}`;
     }
   }
   yield `${portion}\n],"found":${found}}\n`;

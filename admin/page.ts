@@ -5,6 +5,7 @@
  * @module
  */
 
+import { escapeInvisible } from "../service/invisible.ts";
 import { number, percent, time } from "./format.ts";
 import type { Health } from "./health.ts";
 import { askedFor, DAY_MS, FIVE_MINUTES_MS, type Period, type Recent, type Span, type Totals } from "./recent.ts";
@@ -140,7 +141,7 @@ class Html {
   constructor(readonly text: string) {}
 }
 
-/** Makes HTML of a template: what is put into it is text, unless it is HTML already. */
+/** Makes HTML of a template: what is put into it is text that shows all its characters, unless it is HTML already. */
 function html(parts: TemplateStringsArray, ...values: readonly (string | number | Html | readonly Html[])[]): Html {
   return new Html(String.raw({ raw: parts }, ...values.map(textOf)));
 }
@@ -148,5 +149,5 @@ function html(parts: TemplateStringsArray, ...values: readonly (string | number 
 function textOf(value: string | number | Html | readonly Html[]): string {
   if (value instanceof Html) return value.text;
   if (typeof value === "object") return value.map(({ text }) => text).join("");
-  return String(value).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return escapeInvisible(String(value)).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

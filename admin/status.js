@@ -21,7 +21,7 @@ counts.onclick = async ({ target }) => {
   if (target.value === "" || target.closest("tbody") === null) return;
   if (!await purge(`?${new URLSearchParams({ url: target.value })}`)) return;
   target.textContent = "Purged";
-  target.setAttribute("aria-label", `Purged ${target.value}`);
+  target.setAttribute("aria-label", `Purged ${visible(target.value)}`);
 };
 searching.onsubmit = (event) => {
   event.preventDefault();
@@ -108,19 +108,25 @@ function rowOf({ url, count, ageSeconds, fresh, target }, _, all) {
   const row = document.createElement("tr");
   const name = row.appendChild(document.createElement("th"));
   name.scope = "row";
-  name.append(url ?? "the whole site");
+  name.append(url === null ? "the whole site" : visible(url));
   if (!target.endsWith(`url=${url}`) || all.filter((other) => other.url === url).length > 1) {
-    name.append(Object.assign(document.createElement("small"), { textContent: target }));
+    name.append(Object.assign(document.createElement("small"), { textContent: visible(target) }));
   }
   for (const text of [count, ageInWords(ageSeconds), fresh ? "fresh" : "stale"]) row.insertCell().append(text);
   // Without a url all would be purged. The count of the whole site is purged with that of any article.
   if (url === null) row.insertCell();
   else {
     const button = Object.assign(document.createElement("button"), { textContent: "Purge", value: url });
-    button.setAttribute("aria-label", `Purge ${url}`);
+    button.setAttribute("aria-label", `Purge ${visible(url)}`);
     row.insertCell().append(button);
   }
   return row;
+}
+
+/** As the rest of the page, which the service has written, shows it. */
+function visible(text) {
+  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu, (found) => found.split("").map(escape).join(""));
 }
 
 function ageInWords(seconds) {

@@ -112,25 +112,19 @@ export function corsOrigin({ given, fault, warn }: Setting): string | string[] |
   return given.map((item) => origin(item, "an origin")).filter((item) => item !== undefined);
 
   function origin(value: unknown, expected: string): string | undefined {
-    const withScheme = String(value).replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://");
-    const url = URL.parse(withScheme);
-    if (typeof value === "string" && url !== null && /^[!-+\--~\u00a1-\uffff]+$/.test(value) && value !== "*") {
-      // Browsers send punycode, and a header cannot hold anything but ASCII.
-      if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, inWords(value));
-      if (value.includes("*")) {
-        warn(
-          `no browser sends ${
-            inWords(value)
-          } as its origin, so counters will not show; write each origin, or "*" alone`,
-        );
-      } else if (value !== url.origin && value !== "null") {
-        warn(
-          `no browser sends ${inWords(value)} as its origin, so counters will not show; write ${inWords(url.origin)}`,
-        );
-      }
-      return value;
+    const shown = inWords(value);
+    const none = () => fault(`${expected} such as "https://blog.example.org"`, shown);
+    if (typeof value !== "string") return none();
+    const url = URL.parse(value.replace(/^(?!https?:\/\/)([^/]*:\/\/)?/i, "https://"));
+    if (url === null || value === "*" || !/^[!-+\--~\u00a1-\uffff]+$/.test(value)) return none();
+    // Browsers send punycode, and a header cannot hold anything but ASCII.
+    if (!/^[!-~]+$/.test(value)) return fault(`"${url.origin}", as browsers write it`, shown);
+    const isPattern = value.includes("*");
+    if (isPattern || value !== url.origin && value !== "null") {
+      const better = isPattern ? 'each origin, or "*" alone' : inWords(url.origin);
+      warn(`no browser sends ${shown} as its origin, so counters will not show; write ${better}`);
     }
-    return fault(`${expected} such as "https://blog.example.org"`, inWords(value));
+    return value;
   }
 }
 

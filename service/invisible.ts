@@ -4,12 +4,16 @@
  * @module
  */
 
-/** The text with control characters, and spaces other than U+0020, written as in JSON. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu;
+
+/** The text with control characters, and spaces other than U+0020, written as in JSON: `\u202e`. */
 export function escapeInvisible(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(INVISIBLE, (found) => found.split("").map(escape).join(""));
+}
+
+/** One half of a pair is one. */
+function escape(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /**

@@ -105,11 +105,11 @@ function onAllAddresses(on: (hostname: string) => Listener): Listener {
 }
 
 /**
- * Listens again whenever a server has given up. `Deno.serve` does so at the first connection that it cannot accept, for
- * example because too many files are open. Its connections are closed then, which makes room.
+ * Listens again whenever a server has given up, until it is shut down. `Deno.serve` gives up at the first connection
+ * that it cannot accept, for example because too many files are open. Its connections are closed then, which makes room.
  */
-function keepListening(
-  serve: (signal: AbortSignal) => Deno.HttpServer<Deno.NetAddr>,
+export function keepListening(
+  serve: (signal: AbortSignal) => Pick<Deno.HttpServer<Deno.NetAddr>, "addr" | "finished" | "shutdown">,
   secure: boolean,
   log: Log,
 ): Listener {

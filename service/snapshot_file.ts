@@ -6,6 +6,7 @@
  * @module
  */
 
+import { inWords } from "./checks.ts";
 import { HANGS, inTime as byTimer } from "./in_time.ts";
 import { reason } from "./log.ts";
 
@@ -59,7 +60,7 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
   const lines = text.split("\n");
   const head = parse(lines.shift());
   if (head["kind"] !== KIND) throw new Error(NOT_OURS);
-  if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${head["version"] ?? "none"}`);
+  if (head["version"] !== VERSION) throw new Error(`expected version ${VERSION}, got ${inWords(head["version"])}`);
   if (head["stacosys"] !== stacosys) {
     // Up to 1.1 a password was part of the URL there.
     throw new Error(`expected counts of ${stacosys}, got those of another URL`);

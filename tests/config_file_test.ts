@@ -117,6 +117,7 @@ Deno.test("whatever the file holds, there is a configuration or a fault, and eac
       assertEquals(config === undefined, faults.length > 0);
       for (const line of [...faults, ...warnings]) assertMatch(line, /^c\.json: [^\p{Cc}\p{Zl}\p{Zp}]+$/u);
     }),
-    { numRuns: 2_000 },
+    // What cannot be made a string.
+    { numRuns: 2_000, examples: [['{"CorsOrigin":[{"toString":0}]}']] },
   );
 });

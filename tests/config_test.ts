@@ -155,9 +155,10 @@ Deno.test("CorsOrigin is none, *, an origin or a list of origins", () => {
   assertEquals(accepts({ CorsOrigin: "*" }).corsOrigin, "*");
   const list = ["https://a.example", "http://127.0.0.1:8102"];
   assertEquals(accepts({ CorsOrigin: list }).corsOrigin, list);
-  assertEquals(faultsOf({ CorsOrigin: ["*", 7, "a\u0000b", "https://a, https://b"] }), [
+  assertEquals(faultsOf({ CorsOrigin: ["*", 7, { toString: 0 }, "a\u0000b", "https://a, https://b"] }), [
     'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "*"',
     'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got 7',
+    'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got {"toString":0}',
     'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "a\\u0000b"',
     'c.json: CorsOrigin: expected an origin such as "https://blog.example.org", got "https://a, https://b"',
   ]);

@@ -1,5 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { AddressBusy, listen, type Listener, whenFree } from "../service/listen.ts";
+import { AddressBusy, keepListening, listen, type Listener, whenFree } from "../service/listen.ts";
+import { testWith } from "./system/needs.ts";
+import { until } from "./until.ts";
 
 const HANDLER = () => new Response("7");
 
@@ -47,4 +49,44 @@ Deno.test("an address that can never be listened on is not waited for", async ()
   };
   const error = await assertRejects(() => whenFree(fail, 60_000, fail));
   assertEquals(error instanceof AddressBusy, false);
+});
+
+testWith(
+  ["::1"],
+  "all addresses are busy as long as one over IPv6 is, and are not listened on over IPv4 alone",
+  async () => {
+    using other = Deno.listen({ hostname: "::1", port: 0 });
+    const { port } = other.addr;
+    const told: string[] = [];
+    const busy = () => whenFree(() => start(undefined, port), 1, ({ message }) => told.push(message));
+    const error = await assertRejects(busy);
+    assertEquals(error instanceof AddressBusy, true);
+    assertEquals(told, [`cannot listen on :${port}: Address already in use (os error 98)`]);
+  },
+);
+
+Deno.test("a listener that gave up listens again, but not once it is shut down", async () => {
+  for (const isShutDown of [false, true]) {
+    let started = 0;
+    const told: string[] = [];
+    const addr: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
+    const never = new Promise<void>(() => {});
+    const shutdown = () => Promise.resolve();
+    const listener = keepListening(
+      () => ({ addr, finished: started++ === 0 ? Promise.reject(new Error("too many files")) : never, shutdown }),
+      false,
+      (_, text) => told.push(text),
+    );
+    await until(() => told.length > 0, "it gave up");
+    if (isShutDown) {
+      await listener.shutdown();
+      // It would listen again after half a second.
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    } else {
+      await until(() => started === 2, "it listens again");
+    }
+    assertEquals([started, told], [isShutDown ? 1 : 2, [
+      "a connection could not be accepted, all are closed: too many files",
+    ]]);
+  }
 });

@@ -56,6 +56,16 @@ Deno.test("a snapshot of version 1.1 is read", async () => {
   assertEquals(loaded(folder.path).get("/a")?.value, "7");
 });
 
+Deno.test("of a snapshot of another version it is said which one it is, whatever stands there", async () => {
+  await using folder = await makeFolder();
+  for (const [version, said] of [["2", "2"], ['"1"', '"1"'], ['{"toString":0}', '{"toString":0}']]) {
+    await Deno.writeTextFile(`${folder.path}/snapshot`, `{"kind":"httpfastcache snapshot","version":${version}}\n`);
+    const log: string[] = [];
+    loaded(folder.path, { log });
+    assertEquals(log, [`warning cannot read ${folder.path}/snapshot: expected version 1, got ${said}; starting cold`]);
+  }
+});
+
 Deno.test("a count is no older than the time to live, also if that was longer when it was saved", async () => {
   await using folder = await makeFolder();
   let now = 1_000_000;

@@ -41,6 +41,18 @@ Deno.test("the process tells its time, its memory and when it started", async ()
   );
 });
 
+Deno.test("how long Stacosys took is told in seconds", async () => {
+  await using stacosys = await stand.startStandIn();
+  const AdminHostPort = `127.0.0.1:${freePort()}`;
+  await using program = await startProgram({ Stacosys: stacosys.url, AdminHostPort, TimeoutSeconds: 100 });
+  stacosys.answer(stand.slowly(300, 7));
+  assertEquals(brief(await ask(program, "/a/")), '200 {"count":7}');
+  const metrics = samplesOf(await text(`${adminOf(program)}/metrics`));
+  const seconds = sample(metrics, 'httpfastcache_stacosys_response_seconds_sum{outcome="ok"}');
+  // It waited 300 ms, and would have been given up after 100 s.
+  assert(seconds > 0.1 && seconds < 100, `${seconds} s`);
+});
+
 testWith(["promtool"], "promtool has nothing to say about the metrics, cold or after every result", async () => {
   await using stacosys = await stand.startStandIn();
   const AdminHostPort = `127.0.0.1:${freePort()}`;
@@ -277,6 +289,15 @@ Deno.test("a request under any loopback name is answered", async () => {
   }
 });
 
+Deno.test("a request without Host, or for what is no URL, is 400", async () => {
+  const { admin } = await startService();
+  await using owner = listen(admin);
+  for (const target of ["http://[::1/healthz", "http://127.0.0.1:99999/healthz", "http://a%zz/", "*"]) {
+    assertEquals(await statusOf(owner.port, `GET ${target}`, "127.0.0.1"), 400, target);
+  }
+  assertEquals(await statusOf(owner.port, "GET /healthz", undefined), 400, "without Host");
+});
+
 Deno.test("a wrong method is 405 with the right one, a wrong path 404", async () => {
   const { own, count, cache } = await startService();
   await count("/a/");
@@ -379,10 +400,11 @@ function areFresh(cache: Cache<string>): boolean {
   return cache.size > 0 && [...cache.entries()].every(([, { purged }]) => !purged);
 }
 
-/** The status of a request with a `Host` that `fetch` would not send. */
-async function statusOf(port: number, request: string, host: string, headers = ""): Promise<number> {
+/** The status of a request with a `Host` that `fetch` would not send, or none. */
+async function statusOf(port: number, request: string, host: string | undefined, headers = ""): Promise<number> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  const head = `${request} HTTP/1.1\r\nHost: ${host}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`;
+  const named = host === undefined ? "" : `Host: ${host}\r\n`;
+  const head = `${request} HTTP/1.1\r\n${named}${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`;
   await connection.write(new TextEncoder().encode(head));
   const answer = await new Response(connection.readable).text();
   return Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import { connect, type Connections, connectMany, request } from "./connections.ts";
 import { freePort, FROM_SOURCE, type Program, startProgram } from "./program.ts";
 import { ask, brief, received } from "./reader.ts";
-import { hang, slowly, startStandIn } from "../stand_in.ts";
+import { hang, slowly, startStandIn, status } from "../stand_in.ts";
 import { until } from "../until.ts";
 
 /** The count of the home page. */
@@ -122,6 +122,21 @@ Deno.test("floods of headers are cut off", async () => {
   assertEquals(await isHit(program), true);
 });
 
+Deno.test("whoever shuts his sending side after a request is answered from memory alone, and the count is kept", async () => {
+  await using stacosys = await startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  await ask(program, "/");
+  for (const [target, answer] of [[HOME, /^HTTP\/1\.1 200 /], [`${HOME}a/`, /^$/]] as const) {
+    using connection = await connect(program);
+    await connection.write(new TextEncoder().encode(request(target)));
+    await connection.closeWrite();
+    assertMatch(await new Response(connection.readable).text(), answer);
+  }
+  const status = async () => (await ask(program, "/a/")).headers.get("cache-status");
+  await until(async () => await status() === "httpfastcache; hit", "it is kept");
+  assertEquals(stacosys.requests.length, 2);
+});
+
 // Requests.
 
 Deno.test("a thousand requests in one go are answered in order", async () => {
@@ -175,6 +190,21 @@ Deno.test("what is not HTTP is a 400 and the end of the connection, and nobody e
   assertEquals(program.stderr(), "");
 });
 
+Deno.test("a whole URL in the request line asks Stacosys for nothing if its host is malformed", async () => {
+  await using stacosys = await startStandIn();
+  await using program = await startProgram({ Stacosys: stacosys.url });
+  for (const host of ["[::1", "127.0.0.1:99999", "a%zz", "me:secret@h", "a?x", "h"]) {
+    for (const path of ["/comments/count?url=/a/", "/comments/counts?url=/b/", "/comments/counts.js"]) {
+      await using crowd = await connectMany(program, 1);
+      await crowd.send(request(`http://${host}${path}`));
+      await until(() => textOf(crowd).includes("\r\n\r\n"), "it is answered");
+      assertMatch(textOf(crowd), host === "h" ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 400 /, host + path);
+    }
+  }
+  assertEquals(stacosys.requests.map(({ target }) => target), ["/comments/count?url=/a/", "/comments/count?url=/b/"]);
+  assertEquals(program.stderr(), "");
+});
+
 Deno.test("requests of HTTP/2 that are taken back at once end the connection, and leave no line in the log", async () => {
   await using stacosys = await startStandIn();
   await using program = await startProgram({ Stacosys: stacosys.url });
@@ -188,6 +218,26 @@ Deno.test("requests of HTTP/2 that are taken back at once end the connection, an
   await crowd.send(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${settings}${taken.join("")}`);
   await until(() => crowd.open === 0, "the connections are ended");
   assertEquals(program.stderr(), "");
+});
+
+Deno.test("an address that turns a line around is written out in the log, and wherever the owner reads it", async () => {
+  await using stacosys = await startStandIn();
+  const admin = freePort();
+  await using program = await startProgram({ Stacosys: stacosys.url, AdminHostPort: `127.0.0.1:${admin}` });
+  await using crowd = await connectMany(program, 1);
+  // U+202E as UTF-8.
+  await crowd.send(request(`${HOME}kept-\xe2\x80\xae`));
+  await until(() => textOf(crowd).includes('{"count":7}'), "it is kept");
+  stacosys.answer(status("500 INTERNAL SERVER ERROR"));
+  await crowd.send(request(`${HOME}bad-\xe2\x80\xae`));
+  await until(() => program.stderr().includes("gave no count"), "it is told of");
+  const own = async (path: string) => (await received(await fetch(`http://127.0.0.1:${admin}${path}`))).text;
+  for (const said of [program.stderr(), await own("/"), await own("/healthz")]) {
+    assertStringIncludes(said, "/bad-\\u202e");
+    assertEquals(said.includes("\u202e"), false);
+  }
+  assertEquals((await own("/counts")).includes("\u202e"), false);
+  assertStringIncludes(await own("/counts"), '"url":"/kept-\\u202e"');
 });
 
 const BODIES: Readonly<Record<string, string>> = {

@@ -17,7 +17,7 @@ const CorsOrigin = "https://blog.example.org";
 
 /** A request, what Stacosys does about it, and what comes of it. */
 interface Case {
-  /** Method and target, each character a byte. */
+  /** Method and target, each character a byte. With a version after them, no Host is sent. */
   readonly request: string;
   /** Further headers, and a body after an empty line. */
   readonly more?: readonly string[];
@@ -100,6 +100,11 @@ const ALIKE: Readonly<Record<string, Case>> = {
   "Accept-Encoding: gzip": hit(A, "Accept-Encoding: gzip, br"),
   "a cookie and a password": hit(A, "Cookie: a=b", "Authorization: Basic YTpi"),
   "X-Forwarded-For": hit(A, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"),
+  "HTTP/1.0 without Host": hit(`${A} HTTP/1.0`),
+  "HTTP/1.0 without Host, on a miss": {
+    request: "GET /comments/count?url=/1.0/ HTTP/1.0",
+    outcome: { answer: COUNT, asked: ["GET /comments/count?url=/1.0/"] },
+  },
   "X-HTTP-Method-Override": hit(A, "X-HTTP-Method-Override: DELETE"),
   "a GET with a body": hit(A, "Content-Length: 3", "", "a=b"),
 
@@ -226,6 +231,14 @@ const DIFFERENT: Readonly<Record<string, Difference>> = {
       asked: [],
     },
     why: "the same refusal, in the form of all others",
+  },
+  "HTTP/1.1 without Host": {
+    ...hit(`${A} HTTP/1.1`),
+    goes: {
+      answer: { status: 400, body: "400 Bad Request: missing required Host header", type: "text/plain; charset=utf-8" },
+      asked: [],
+    },
+    why: "the runtime does not tell HTTP/1.1 from 1.0, where a request such as a health check may have none",
   },
   "the path of a batch": {
     request: "GET /comments/counts?token=T&url=/a/",
@@ -401,7 +414,8 @@ async function runAll(
 async function exchange(url: string, request: string, more: readonly string[]): Promise<Answer> {
   const { hostname, port, host } = new URL(url);
   const hosts = more.some((line) => line.startsWith("Host:")) ? [] : [`Host: ${host}`];
-  let text = [`${request} HTTP/1.1`, ...hosts, "Connection: close", ...more].join("\r\n");
+  const first = / HTTP\/1\.\d$/.test(request) ? [request] : [`${request} HTTP/1.1`, ...hosts];
+  let text = [...first, "Connection: close", ...more].join("\r\n");
   if (!text.includes("\r\n\r\n")) text += "\r\n\r\n";
   using connection = await Deno.connect({ hostname, port: Number(port) });
   const writer = connection.writable.getWriter();

@@ -98,6 +98,24 @@ inBrowser(
   },
 );
 
+inBrowser("what does not show in an address is written out among the counts, and purged all the same", async (open) => {
+  await using owner = await listen();
+  const { service } = owner;
+  const hidden = "/a\u202eb\u{e0041}c\x9b/";
+  const shown = "/a\\u202eb\\udb40\\udc41c\\u009b/";
+  service.cache.set(`/comments/count?x=1&url=${hidden}&y=2`, '{"count":7}');
+  const page = await open();
+  await page.load(owner.url);
+  await page.until(says("1 of 1 counts"));
+  const row = `document.querySelector("#counts tbody th").innerText.replace(/\\s+/g, " ")`;
+  assertEquals(await page.evaluate(row), `${shown} /comments/count?x=1&url=${shown}&y=2`);
+  const button = `document.querySelector("#counts tbody button")`;
+  assertEquals(await page.evaluate(`${button}.ariaLabel`), `Purge ${shown}`);
+  await page.evaluate(`${button}.click()`);
+  await page.until(says("counts purged: 1"));
+  assertEquals(await page.evaluate(`${button}.ariaLabel`), `Purged ${shown}`);
+});
+
 inBrowser("the page says since when the service does not answer, and goes on when it is back", async (open) => {
   const page = await open();
   const AdminHostPort = `127.0.0.1:${freePort()}`;

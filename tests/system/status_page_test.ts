@@ -266,6 +266,33 @@ Deno.test("what others have written is text", async () => {
   assertEquals(text.match(/<script/g)?.length, 1);
 });
 
+Deno.test("what does not show, or turns a line around, is written out wherever the owner reads it", async () => {
+  const service = await startService();
+  const hidden = "a\u202eb\u200bc\u{e0041}d\x9be\u00a0f";
+  const shown = "a\\u202eb\\u200bc\\udb40\\udc41d\\u009be\\u00a0f";
+  await service.count(encodeURIComponent(hidden));
+  service.cache.set(`/comments/count?url=${hidden}`, "7");
+  service.stacosys.answer = { outcome: "network", reason: hidden };
+  await service.count("/b/");
+  assertStringIncludes(await said(service), `last error: ${shown} for`);
+  for (const path of ["/", "/healthz", "/counts", `/counts?${hidden}`]) {
+    assertEquals(/[\p{Cf}\x7f-\xa0]/u.exec((await service.own("GET", path)).text), null, path);
+  }
+  assertEquals((await service.health())["lastError"], hidden);
+  const { counts } = JSON.parse((await service.own("GET", "/counts")).text);
+  assertEquals(counts.map(({ url }: { url: string }) => url), [hidden, hidden]);
+});
+
+Deno.test("how long Stacosys takes is told in milliseconds, or in seconds from one on", async () => {
+  const service = await startService();
+  for (const [seconds, told] of [[0.0042, "4.2 ms"], [0.25, "250 ms"], [3, "3 s"]] as const) {
+    service.stacosys.seconds = seconds;
+    service.pass(400);
+    await service.count(`/${seconds}/`);
+    assertStringIncludes(await said(service), `Stacosys answers in ${told} 5 min`);
+  }
+});
+
 /** The text of the page as the server sends it. */
 async function said({ own }: Service): Promise<string> {
   const { text } = await own("GET", "/");

@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { makeFolder } from "../folder.ts";
 import * as stand from "../stand_in.ts";
 import { until } from "../until.ts";
-import { startProgram } from "./program.ts";
+import { runProgram, startProgram } from "./program.ts";
 import { ask, brief } from "./reader.ts";
 
 Deno.test("a count that was under way when the file changed is given to those who wait, and not kept", async () => {
@@ -46,4 +46,16 @@ Deno.test("after a restart each count is asked for anew, and the known one stays
   assertEquals(brief(await ask(program, "/a/")), '200 {"count":8}');
   await stacosys.stop();
   assertEquals(brief(await ask(program, "/b/")), '200 {"count":7}');
+});
+
+Deno.test("--check says why a file cannot be watched", async () => {
+  await using folder = await makeFolder();
+  const file = `${folder.path}/config.json`;
+  const WatchFile = `${folder.path}/db.sqlite`;
+  await Deno.writeTextFile(file, JSON.stringify({ HostPort: ":1", Stacosys: "http://h", WatchFile }));
+  const { code, stderr } = await runProgram(["--config", file, "--check"]);
+  const why = `${WatchFile} is not there, or hidden by the unit, as /home and /root are`;
+  assertEquals([code, stderr], [0, `warning: ${file}: WatchFile: ${why}\n`]);
+  await Deno.writeTextFile(WatchFile, "");
+  assertEquals((await runProgram(["--config", file, "--check"])).stderr, "");
 });
