@@ -2,7 +2,9 @@
 # httpfastcache in one file: this script and, after its last line, an archive of the Deno runtime and the program.
 #
 # The first start unpacks the archive into a folder of its user. The program then takes the place of this script, so
-# that process id, signals, standard input and exit status are the program's. Needs tar, gzip and coreutils, or busybox.
+# that process id, signals, standard input and exit status are the program's.
+#
+# Needs tar, gzip, coreutils and findutils, or busybox.
 
 user=$(id -u)
 tmp=${TMPDIR:-/tmp}
@@ -31,12 +33,11 @@ unpacked() {
   ours "$at" && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
 }
 
-# Removes the folders named, but not this version, nor what a process that still runs is unpacking.
+# Removes the folders named, but not this version, nor what another start has touched within ten minutes. A process id
+# would mean nothing, since that start may be in another container.
 sweep() {
   for folder; do
-    [ "$folder" = "$at" ] && continue
-    case $folder in "$root"/*.*) kill -0 "${folder##*.}" && continue ;; esac
-    rm -rf "$folder"
+    [ "$folder" = "$at" ] || find "$folder" -maxdepth 0 -mmin +10 -exec rm -rf {} +
   done 2>/dev/null
 }
 
@@ -44,15 +45,17 @@ archive() {
   tail -n +@LINE@ <"$0"
 }
 
-# Unpacks beside $at and moves the files there, where those of another start that has done the same may be already.
+# Unpacks beside $at and moves the files there, where the same files of another start may be already.
 unpack() {
   machine=$(uname -m)
   [ "$machine" = @MACHINE@ ] || status=1 why="cannot start: made for @MACHINE@, and this machine is $machine"
   [ "$status" -eq 75 ] || fail
   sweep "$root"/unpacked-*.*
-  new=$at.$$
+  new=
   for signal in HUP INT TERM; do trap "rm -rf \"\$new\"; trap - $signal; kill -s $signal $$" "$signal"; done
-  if ! why=$({ rm -rf "$new" && mkdir -m 700 "$new" && archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then
+  if ! new=$(mktemp -d "$at.XXXXXX" 2>&1); then
+    why="cannot unpack into $root: $new" new=
+  elif ! why=$({ archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then
     why="cannot unpack into $root: $why"
     archive | gzip -t 2>/dev/null || status=1
   elif runs && ! why=$({ ours "$at" || mkdir -m 700 "$at" || ours "$at"; } 2>&1 && mv -f "$new"/* "$at" 2>&1); then
@@ -70,7 +73,9 @@ runs() {
   case $? in
     0) return ;;
     126) why="cannot run anything in $root: $why" && return 1 ;;
-    127) why="needs glibc 2.27 or later for @MACHINE@: $why" ;;
+    # If the clock was set, another start may have removed it as too old.
+    127) [ -e "$new/httpfastcache" ] || return
+      why="needs glibc 2.27 or later for @MACHINE@: $why" ;;
     132) why="needs an instruction that this processor lacks" ;;
     *) why="ends with status $?: $why" ;;
   esac
@@ -88,6 +93,8 @@ for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfast
   [ "$root" != "$private" ] || ours "$root" || continue
   root=$(cd -P "$root" 2>/dev/null && pwd -P) && ours "$root" || continue
   at=$root/unpacked-@HASH@
+  # From now on no other start takes it for an old version.
+  touch -c "$at" 2>/dev/null
   # Of several folders that fail, the first is the one that was meant.
   unpacked || { [ -w "$root" ] && { unpack || { first=${first:-$why} && false; }; }; } || continue
   sweep "$root"/unpacked-*
