@@ -25,12 +25,14 @@ fail() {
 
 # True if $1 is a folder, not a link to one, that belongs to this user and that nobody else may write.
 ours() {
-  set -- $(ls -ldn "$1" 2>/dev/null)
-  case "$1 $3" in d????-??-?*" $user") ;; *) return 1 ;; esac
+  case $(stat -c %A.%u "$1" 2>/dev/null) in d????-??-?."$user") ;; *) return 1 ;; esac
 }
 
+# True if both files are there and whole, which after a power cut they may not be.
 unpacked() {
-  ours "$at" && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
+  ours "$at" && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ] || return
+  set -- $(stat -c %s "$at/httpfastcache" "$at/program.js" 2>/dev/null)
+  [ "$*" = "@SIZES@" ]
 }
 
 # Removes the folders named, but not this version, nor what another start has touched within ten minutes. A process id

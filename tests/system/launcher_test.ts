@@ -219,15 +219,24 @@ test("what it cannot remove keeps it from nothing, and it says nothing", () =>
     assertEquals({ code, warnings }, { code: 0, warnings: [] });
   }));
 
-test("what somebody has removed of the unpacked folder is unpacked again", () =>
-  inPlace(async ({ file, cache }) => {
-    const env = { XDG_CACHE_HOME: cache };
-    const first = await ends([file], env);
-    for (const name of ["httpfastcache", "program.js"]) {
-      await Deno.remove(`${unpackedIn(cache)}/${name}`);
-      assertEquals(await ends([file], env), first);
-    }
-  }));
+/** What may have become of an unpacked file, after a power cut for example. */
+const damages: Record<string, (file: string) => Promise<void>> = {
+  "is gone": (file) => Deno.remove(file),
+  "is empty": (file) => Deno.truncate(file),
+  "is cut short": async (file) => Deno.truncate(file, (await Deno.stat(file)).size - 1),
+};
+
+for (const [what, damage] of Object.entries(damages)) {
+  for (const name of ["httpfastcache", "program.js"]) {
+    test(`it unpacks again if ${name} ${what}`, () =>
+      inPlace(async ({ file, cache }) => {
+        const env = { XDG_CACHE_HOME: cache };
+        const first = await ends([file], env);
+        await damage(`${unpackedIn(cache)}/${name}`);
+        assertEquals(await ends([file], env), first);
+      }));
+  }
+}
 
 test("the same parts make the same file", () =>
   inPlace(async ({ folder, file }) => {
