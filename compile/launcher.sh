@@ -9,7 +9,8 @@
 user=$(id -u)
 tmp=${TMPDIR:-/tmp}
 expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of user $user that nobody else may \
-write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
+write, below folders of root or that user that are sticky or that nobody else may write, got \"$CACHE_DIRECTORY\", \
+\"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
 why="cannot unpack: $expected"
 first=
 # 75: a folder may exist later. 1: the file is broken or for another machine.
@@ -23,16 +24,41 @@ fail() {
   exit "$status"
 }
 
-# True if $1 is a folder, not a link to one, that belongs to this user and that nobody else may write.
+# True if $1, mode and owner as stat has them, are those of a folder of this user that nobody else may write.
+closed() {
+  case $1 in d????-??-?."$user") ;; *) return 1 ;; esac
+}
+
+# True if $1 is such a folder, not a link to one.
 ours() {
-  case $(stat -c %A.%u "$1" 2>/dev/null) in d????-??-?."$user") ;; *) return 1 ;; esac
+  closed "$(stat -c %A.%u "$1" 2>/dev/null)"
+}
+
+# Sets $real to where $1 leads, and $folder to its mode and owner. True if nobody else can put another there: all below
+# / belong to root or this user, and where others may write, the sticky bit keeps them from moving what is not theirs.
+safe() {
+  real=$(cd -P "$1" 2>/dev/null && pwd -P) || return
+  set --
+  above=$real
+  while [ "${above%/}" ]; do
+    set -- "$above" "$@"
+    above=${above%/*}
+  done
+  # Root owns /bin/sh. In some containers it has another number.
+  folders=$(stat -c %A.%u /bin/sh "$@" 2>/dev/null) || return
+  set -- $folders
+  superuser=${1#*.} folder=
+  shift
+  for folder; do
+    case $folder in d????-??-?.* | d????????[tT].*) ;; *) return 1 ;; esac
+    case ${folder#*.} in "$superuser" | "$user") ;; *) return 1 ;; esac
+  done
 }
 
 # True if both files are there and whole, which after a power cut they may not be.
 unpacked() {
-  ours "$at" && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ] || return
-  set -- $(stat -c %s "$at/httpfastcache" "$at/program.js" 2>/dev/null)
-  [ "$*" = "@SIZES@" ]
+  set -- $(stat -c '%A.%u %s' "$at" "$at/httpfastcache" "$at/program.js" 2>/dev/null)
+  closed "$1" && [ "$4 $6" = "@SIZES@" ] && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
 }
 
 # Removes the folders named, but not this version, nor what another start has touched within ten minutes. A process id
@@ -86,14 +112,19 @@ runs() {
 }
 
 [ -O "$HOME" ] && home=$HOME/.cache/httpfastcache || home=
-# Where all may write, the sticky bit keeps them from moving what is another's.
-[ -k "$tmp" ] || ours "$tmp" && private=$tmp/httpfastcache-$user || private=
+[ -d "$tmp" ] && private=$tmp/httpfastcache-$user || private=
 for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfastcache}" "$home" "$private"; do
   case $root in /*) ;; *) continue ;; esac
-  made=$(umask 077 && mkdir -p "$root" 2>&1) || why="cannot unpack: $expected: $made"
+  if [ ! -d "$root" ]; then
+    there=$root
+    until [ -d "${there:-/}" ]; do there=${there%/*}; done
+    safe "${there:-/}" || continue
+    made=$(umask 077 && mkdir -p "$real/${root#"$there"/}" 2>&1) || why="cannot unpack: $expected: $made"
+  fi
   # Anybody may have put a link there.
   [ "$root" != "$private" ] || ours "$root" || continue
-  root=$(cd -P "$root" 2>/dev/null && pwd -P) && ours "$root" || continue
+  safe "$root" && closed "$folder" || continue
+  root=$real
   at=$root/unpacked-@HASH@
   # From now on no other start takes it for an old version.
   touch -c "$at" 2>/dev/null
