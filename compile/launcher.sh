@@ -2,12 +2,15 @@
 # httpfastcache in one file: this script and, after its last line, an archive of the Deno runtime and the program.
 #
 # The first start unpacks the archive into a folder of its user. The program then takes the place of this script, so
-# that process id, signals, standard input and exit status are the program's. Needs tar, gzip and coreutils, or busybox.
+# that process id, signals, standard input and exit status are the program's.
+#
+# Needs tar, gzip, coreutils and findutils, or busybox.
 
 user=$(id -u)
 tmp=${TMPDIR:-/tmp}
 expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of user $user that nobody else may \
-write, got \"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
+write, below folders of root or that user that are sticky or that nobody else may write, got \"$CACHE_DIRECTORY\", \
+\"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
 why="cannot unpack: $expected"
 first=
 # 75: a folder may exist later. 1: the file is broken or for another machine.
@@ -21,22 +24,48 @@ fail() {
   exit "$status"
 }
 
-# True if $1 is a folder, not a link to one, that belongs to this user and that nobody else may write.
+# True if $1, mode and owner as stat has them, are those of a folder of this user that nobody else may write.
+closed() {
+  case $1 in d????-??-?."$user") ;; *) return 1 ;; esac
+}
+
+# True if $1 is such a folder, not a link to one.
 ours() {
-  set -- $(ls -ldn "$1" 2>/dev/null)
-  case "$1 $3" in d????-??-?*" $user") ;; *) return 1 ;; esac
+  closed "$(stat -c %A.%u "$1" 2>/dev/null)"
 }
 
+# Sets $real to where $1 leads, and $folder to its mode and owner. True if nobody else can put another there: all below
+# / belong to root or this user, and where others may write, the sticky bit keeps them from moving what is not theirs.
+safe() {
+  real=$(cd -P "$1" 2>/dev/null && pwd -P) || return
+  set --
+  above=$real
+  while [ "${above%/}" ]; do
+    set -- "$above" "$@"
+    above=${above%/*}
+  done
+  # Root owns /bin/sh. In some containers it has another number.
+  folders=$(stat -c %A.%u /bin/sh "$@" 2>/dev/null) || return
+  set -- $folders
+  superuser=${1#*.} folder=
+  shift
+  for folder; do
+    case $folder in d????-??-?.* | d????????[tT].*) ;; *) return 1 ;; esac
+    case ${folder#*.} in "$superuser" | "$user") ;; *) return 1 ;; esac
+  done
+}
+
+# True if both files are there and whole, which after a power cut they may not be.
 unpacked() {
-  ours "$at" && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
+  set -- $(stat -c '%A.%u %s' "$at" "$at/httpfastcache" "$at/program.js" 2>/dev/null)
+  closed "$1" && [ "$4 $6" = "@SIZES@" ] && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
 }
 
-# Removes the folders named, but not this version, nor what a process that still runs is unpacking.
+# Removes the folders named, but not this version, nor what another start has touched within ten minutes. A process id
+# would mean nothing, since that start may be in another container.
 sweep() {
   for folder; do
-    [ "$folder" = "$at" ] && continue
-    case $folder in "$root"/*.*) kill -0 "${folder##*.}" && continue ;; esac
-    rm -rf "$folder"
+    [ "$folder" = "$at" ] || find "$folder" -maxdepth 0 -mmin +10 -exec rm -rf {} +
   done 2>/dev/null
 }
 
@@ -44,15 +73,17 @@ archive() {
   tail -n +@LINE@ <"$0"
 }
 
-# Unpacks beside $at and moves the files there, where those of another start that has done the same may be already.
+# Unpacks beside $at and moves the files there, where the same files of another start may be already.
 unpack() {
   machine=$(uname -m)
   [ "$machine" = @MACHINE@ ] || status=1 why="cannot start: made for @MACHINE@, and this machine is $machine"
   [ "$status" -eq 75 ] || fail
   sweep "$root"/unpacked-*.*
-  new=$at.$$
+  new=
   for signal in HUP INT TERM; do trap "rm -rf \"\$new\"; trap - $signal; kill -s $signal $$" "$signal"; done
-  if ! why=$({ rm -rf "$new" && mkdir -m 700 "$new" && archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then
+  if ! new=$(mktemp -d "$at.XXXXXX" 2>&1); then
+    why="cannot unpack into $root: $new" new=
+  elif ! why=$({ archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then
     why="cannot unpack into $root: $why"
     archive | gzip -t 2>/dev/null || status=1
   elif runs && ! why=$({ ours "$at" || mkdir -m 700 "$at" || ours "$at"; } 2>&1 && mv -f "$new"/* "$at" 2>&1); then
@@ -70,7 +101,9 @@ runs() {
   case $? in
     0) return ;;
     126) why="cannot run anything in $root: $why" && return 1 ;;
-    127) why="needs glibc 2.27 or later for @MACHINE@: $why" ;;
+    # If the clock was set, another start may have removed it as too old.
+    127) [ -e "$new/httpfastcache" ] || return
+      why="needs glibc 2.27 or later for @MACHINE@: $why" ;;
     132) why="needs an instruction that this processor lacks" ;;
     *) why="ends with status $?: $why" ;;
   esac
@@ -79,15 +112,22 @@ runs() {
 }
 
 [ -O "$HOME" ] && home=$HOME/.cache/httpfastcache || home=
-# Where all may write, the sticky bit keeps them from moving what is another's.
-[ -k "$tmp" ] || ours "$tmp" && private=$tmp/httpfastcache-$user || private=
+[ -d "$tmp" ] && private=$tmp/httpfastcache-$user || private=
 for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfastcache}" "$home" "$private"; do
   case $root in /*) ;; *) continue ;; esac
-  made=$(umask 077 && mkdir -p "$root" 2>&1) || why="cannot unpack: $expected: $made"
+  if [ ! -d "$root" ]; then
+    there=$root
+    until [ -d "${there:-/}" ]; do there=${there%/*}; done
+    safe "${there:-/}" || continue
+    made=$(umask 077 && mkdir -p "$real/${root#"$there"/}" 2>&1) || why="cannot unpack: $expected: $made"
+  fi
   # Anybody may have put a link there.
   [ "$root" != "$private" ] || ours "$root" || continue
-  root=$(cd -P "$root" 2>/dev/null && pwd -P) && ours "$root" || continue
+  safe "$root" && closed "$folder" || continue
+  root=$real
   at=$root/unpacked-@HASH@
+  # From now on no other start takes it for an old version.
+  touch -c "$at" 2>/dev/null
   # Of several folders that fail, the first is the one that was meant.
   unpacked || { [ -w "$root" ] && { unpack || { first=${first:-$why} && false; }; }; } || continue
   sweep "$root"/unpacked-*

@@ -29,6 +29,7 @@ export async function writeSelfExtracting(parts: Parts, output: string): Promise
     const archive = await pack(parts, folder);
     const head = launcher
       .replaceAll("@HASH@", await hash(archive))
+      .replaceAll("@SIZES@", await sizes(parts.runtime, parts.program))
       .replaceAll("@LINE@", String(launcher.split("\n").length))
       .replaceAll("@MACHINE@", parts.machine)
       .replaceAll("@OPTIONS@", parts.options.map(quote).join(" "));
@@ -57,6 +58,11 @@ async function pack({ runtime, program }: Parts, folder: string): Promise<Uint8A
 async function hash(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return digest.toHex().slice(0, 16);
+}
+
+/** The sizes of files, as the launcher has them of what it unpacked. */
+async function sizes(...files: string[]): Promise<string> {
+  return (await Promise.all(files.map(async (file) => (await Deno.stat(file)).size))).join(" ");
 }
 
 function quote(text: string): string {

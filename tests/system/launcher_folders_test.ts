@@ -13,6 +13,8 @@ const tampering: Record<string, (at: string, cache: string) => Promise<unknown>>
   "everybody may write it": (at) => Deno.chmod(at, 0o707),
   "the group may write the folder above": (_, cache) => Deno.chmod(`${cache}/httpfastcache`, 0o770),
   "everybody may write the folder above": (_, cache) => Deno.chmod(`${cache}/httpfastcache`, 0o1777),
+  "the group may write a folder further above": (_, cache) => Deno.chmod(cache, 0o770),
+  "everybody may write a folder further above": (_, cache) => Deno.chmod(cache, 0o707),
   "it is a link": async (at, cache) => {
     await Deno.rename(at, `${cache}/elsewhere`);
     await Deno.symlink(`${cache}/elsewhere`, at);
@@ -26,6 +28,11 @@ const tampering: Record<string, (at: string, cache: string) => Promise<unknown>>
 const byOthers: typeof tampering = {
   "it is another user's": (at) => Deno.chown(at, 65534, null),
   "the folder above is another user's": (_, cache) => Deno.chown(`${cache}/httpfastcache`, 65534, null),
+  "a folder further above is another user's": (_, cache) => Deno.chown(cache, 65534, null),
+  "a folder further above is another user's, and has the sticky bit": async (_, cache) => {
+    await Deno.chown(cache, 65534, null);
+    await Deno.chmod(cache, 0o1777);
+  },
 };
 
 for (const [what, tamper] of [...Object.entries(tampering), ...Object.entries(byOthers)]) {
@@ -55,6 +62,20 @@ test("others may read the folder above, and a link may lead to it", () =>
     const { runtime, warnings } = await ends([file], { XDG_CACHE_HOME: `${folder}/link` });
     assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
     assertEquals((await Deno.stat(unpackedIn(cache))).mode, 0o40700);
+  }));
+
+test("nothing is made below a folder that others may write, unless it has the sticky bit", () =>
+  inPlace(async ({ folder, file, temporary }) => {
+    const open = `${folder}/open`;
+    await Deno.mkdir(open);
+    await Deno.chmod(open, 0o777);
+    await Deno.symlink(open, `${folder}/link`);
+    const cache = `${temporary}/new/cache`;
+    for (const unusable of [`${open}/new`, `${folder}/link/new`]) {
+      const { runtime, warnings } = await ends([file], { CACHE_DIRECTORY: unusable, XDG_CACHE_HOME: cache });
+      assertEquals({ runtime, warnings }, { runtime: `${unpackedIn(cache)}/httpfastcache`, warnings: [] });
+      assertEquals(names(open), []);
+    }
   }));
 
 test("a user starts it in a folder that is closed to that user", () =>
@@ -213,6 +234,7 @@ const takenByOthers: typeof taken = {
     await Deno.mkdir(at);
     await Deno.chown(at, 65534, 65534);
   },
+  "the folder above is another user's": (_, { temporary }) => Deno.chown(temporary, 65534, 65534),
 };
 
 for (const [what, take] of [...Object.entries(taken), ...Object.entries(takenByOthers)]) {
@@ -228,7 +250,8 @@ for (const [what, take] of [...Object.entries(taken), ...Object.entries(takenByO
         assertStringIncludes(
           warnings[0] ?? "",
           "httpfastcache: cannot unpack: expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of " +
-            `user ${Deno.uid()} that nobody else may write, got "", "", "/nonexistent" and "${temporary}"`,
+            `user ${Deno.uid()} that nobody else may write, below folders of root or that user that are sticky ` +
+            `or that nobody else may write, got "", "", "/nonexistent" and "${temporary}"`,
         );
         assertEquals(names(cache), []);
         if (await Deno.stat(at).then(({ isDirectory }) => isDirectory, () => false)) assertEquals(names(at), []);

@@ -105,52 +105,106 @@ test("signals are the program's", () =>
     }
   }));
 
-/** Ends the executable by `signal` while it unpacks, and waits until its tar has ended, too. */
-async function endedWhileUnpacking({ folder, file, cache }: Place, signal: Deno.Signal): Promise<void> {
-  // A tar that says when it has begun, and goes on until it is told.
+/** An executable that is unpacking. */
+interface Unpacking {
+  readonly child: Deno.ChildProcess;
+  /** Lets it go on, and returns what it writes until all that it started have ended. */
+  readonly goesOn: () => Promise<string>;
+}
+
+/** Starts the executable, by `command` if that is given, and stops it at its tar or its sync. */
+async function unpacking(
+  { folder, file, cache }: Place,
+  stop: "tar" | "sync",
+  ...command: string[]
+): Promise<Unpacking> {
+  // It says when it has begun, and goes on when it is told.
   const bin = await Deno.makeTempDir({ dir: folder });
-  const script = `#!/bin/sh\necho begun >&3\nwhile [ ! -e "\${0%/*}/go" ]; do sleep 0.01; done\n`;
-  await Deno.writeTextFile(`${bin}/tar`, script, { mode: 0o755 });
+  const script = `#!/bin/sh
+echo begun >&3
+while [ ! -e "\${0%/*}/go" ]; do sleep 0.01; done
+PATH=/usr/bin:/bin exec ${stop} "$@"
+`;
+  await Deno.writeTextFile(`${bin}/${stop}`, script, { mode: 0o755 });
   const env = { XDG_CACHE_HOME: cache, PATH: `${bin}:/usr/bin:/bin` };
-  const child = spawn(["sh", "-c", 'exec "$0" 3>&1', file], env, "null");
+  const child = spawn([...command, "sh", "-c", 'exec "$0" 3>&1', file], env, "null");
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   assertEquals((await output.read()).value, "begun\n");
+  const goesOn = async () => {
+    await Deno.writeTextFile(`${bin}/go`, "");
+    let said = "";
+    for (let read = await output.read(); !read.done; read = await output.read()) said += read.value;
+    return said;
+  };
+  return { child, goesOn };
+}
+
+async function endedWhileUnpacking(place: Place, signal: Deno.Signal): Promise<void> {
+  const { child, goesOn } = await unpacking(place, "tar");
   child.kill(signal);
-  await Deno.writeTextFile(`${bin}/go`, "");
+  assertEquals(await goesOn(), "");
   assertEquals((await child.status).signal, signal);
-  assertEquals((await output.read()).done, true);
   await child.stderr.cancel();
 }
 
-test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only until the next start", () =>
+/** Has `folder` look as if no start had used it for more than ten minutes. */
+async function untouched(folder: string): Promise<void> {
+  const then = new Date(Date.now() - 11 * 60_000);
+  await Deno.utime(folder, then, then);
+}
+
+test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only for ten minutes", () =>
   inPlace(async (place) => {
     await endedWhileUnpacking(place, "SIGTERM");
     assertEquals(names(`${place.cache}/httpfastcache`), []);
     await endedWhileUnpacking(place, "SIGKILL");
-    assertEquals(names(`${place.cache}/httpfastcache`).length, 1);
+    const [left = "", ...others] = names(`${place.cache}/httpfastcache`);
+    assertEquals(others, []);
+    await untouched(`${place.cache}/httpfastcache/${left}`);
     const { code, warnings } = await ends([place.file], { XDG_CACHE_HOME: place.cache });
     assertEquals({ code, warnings }, { code: 0, warnings: [] });
     unpackedIn(place.cache);
   }));
 
-test("a start removes other versions, but not what another start is unpacking, nor anything else", () =>
+test(
+  "two containers with one cache start at once, though each has the same process id",
+  () =>
+    inPlace(async (place) => {
+      const container = ["unshare", "--pid", "--fork"];
+      const both = [await unpacking(place, "sync", ...container), await unpacking(place, "tar", ...container)];
+      const said: string[] = [];
+      for (const { child, goesOn } of both) {
+        said.push(await goesOn(), await new Response(child.stderr).text());
+        assertEquals((await child.status).code, 0);
+      }
+      const start = `process 1, ${unpackedIn(place.cache)}/httpfastcache runs a program of 11 bytes\n`;
+      assertEquals(said, [start, "", start, ""]);
+    }),
+  "mount",
+);
+
+test("a start removes other versions and half unpacked ones that nobody has used for ten minutes, and nothing else", () =>
   inPlace(async ({ folder, file, cache }) => {
     const env = { XDG_CACHE_HOME: cache };
     const older = `${folder}/older`;
     await writeExecutable(older, { runtime: `${RUNTIME}# An older version.\n` });
-    await ends([older], env);
-    const kept = [`unpacked-0123456789abcdef.${Deno.pid}`, "something-else"];
-    // One from a process that is gone, and one as versions before named it.
-    for (const name of [...kept, "unpacked-0123456789abcdef.999999999", "unpacked-0123456789abcdef.Xf3kQz"]) {
-      await Deno.mkdir(`${cache}/httpfastcache/${name}`);
-      await Deno.writeTextFile(`${cache}/httpfastcache/${name}/httpfastcache`, "half of it");
+    const olderAt = (await ends([older], env)).runtime?.replace(/\/httpfastcache$/, "") ?? "";
+    const at = (await ends([file], env)).runtime?.replace(/\/httpfastcache$/, "") ?? "";
+    const root = `${cache}/httpfastcache`;
+    const [used, unused] = [`${root}/unpacked-0123456789abcdef.Xf3kQz`, `${root}/unpacked-0123456789abcdef.999999`];
+    for (const half of [used, unused, `${root}/something-else`]) {
+      await Deno.mkdir(half);
+      await Deno.writeTextFile(`${half}/httpfastcache`, "half of it");
     }
-    for (const _ of ["cold", "warm"]) {
-      const { code, runtime = "", warnings } = await ends([file], env);
-      assertEquals({ code, warnings }, { code: 0, warnings: [] });
-      const version = runtime.split("/").at(-2) ?? "";
-      assertEquals(names(`${cache}/httpfastcache`).sort(), [...kept, version].sort());
-    }
+    for (const name of [olderAt, at, unused, `${root}/something-else`]) await untouched(name);
+    // What a start uses is used from then on.
+    for (const each of [older, file]) assertEquals((await ends([each], env)).code, 0);
+    const left = () => names(root).map((name) => `${root}/${name}`).sort();
+    assertEquals(left(), [olderAt, at, used, `${root}/something-else`].sort());
+    for (const name of [olderAt, used]) await untouched(name);
+    const { code, warnings } = await ends([file], env);
+    assertEquals({ code, warnings }, { code: 0, warnings: [] });
+    assertEquals(left(), [at, `${root}/something-else`].sort());
   }));
 
 test("what it cannot remove keeps it from nothing, and it says nothing", () =>
@@ -160,19 +214,29 @@ test("what it cannot remove keeps it from nothing, and it says nothing", () =>
     const env = { XDG_CACHE_HOME: cache };
     await ends([file], env);
     await Deno.mkdir(`${cache}/httpfastcache/unpacked-0123456789abcdef`);
+    await untouched(`${cache}/httpfastcache/unpacked-0123456789abcdef`);
     const { code, warnings } = await ends([file], { ...env, PATH: `${folder}/bin:/usr/bin:/bin` });
     assertEquals({ code, warnings }, { code: 0, warnings: [] });
   }));
 
-test("what somebody has removed of the unpacked folder is unpacked again", () =>
-  inPlace(async ({ file, cache }) => {
-    const env = { XDG_CACHE_HOME: cache };
-    const first = await ends([file], env);
-    for (const name of ["httpfastcache", "program.js"]) {
-      await Deno.remove(`${unpackedIn(cache)}/${name}`);
-      assertEquals(await ends([file], env), first);
-    }
-  }));
+/** What may have become of an unpacked file, after a power cut for example. */
+const damages: Record<string, (file: string) => Promise<void>> = {
+  "is gone": (file) => Deno.remove(file),
+  "is empty": (file) => Deno.truncate(file),
+  "is cut short": async (file) => Deno.truncate(file, (await Deno.stat(file)).size - 1),
+};
+
+for (const [what, damage] of Object.entries(damages)) {
+  for (const name of ["httpfastcache", "program.js"]) {
+    test(`it unpacks again if ${name} ${what}`, () =>
+      inPlace(async ({ file, cache }) => {
+        const env = { XDG_CACHE_HOME: cache };
+        const first = await ends([file], env);
+        await damage(`${unpackedIn(cache)}/${name}`);
+        assertEquals(await ends([file], env), first);
+      }));
+  }
+}
 
 test("the same parts make the same file", () =>
   inPlace(async ({ folder, file }) => {
