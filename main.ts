@@ -11,7 +11,7 @@ import { createScript } from "./blog/script.ts";
 import { startSweeper } from "./cache.ts";
 import project from "./deno.json" with { type: "json" };
 import { createProxy } from "./proxy.ts";
-import { createClockWatch } from "./service/clock.ts";
+import { watchClock } from "./service/clock.ts";
 import { parseCommandLine } from "./service/command_line.ts";
 import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
@@ -45,9 +45,6 @@ const MAY_PASS = 75;
 
 /** How long to wait for an address that is in use or not there yet. */
 const WAIT_FOR_ADDRESS_MS = 10_000;
-
-/** How long after the clock was set back a count may still be fresh. */
-const LOOK_AT_CLOCK_MS = 1_000;
 
 /**
  * Runs the program. Each fault that keeps it from serving is one line on stderr; then it ends.
@@ -125,11 +122,10 @@ async function serve({ text, config, certificate, caCerts }: Settings, signals: 
   // There may have been a change since it was saved.
   if (watch !== undefined) cache.expireAll();
   startSweeper(cache, config.sweepMs, () => void save?.());
-  const lookAtClock = createClockWatch(() => {
+  watchClock(() => {
     cache.expireAll();
     log("warning", "the clock was set back; all counts have expired");
   });
-  Deno.unrefTimer(setInterval(lookAtClock, LOOK_AT_CLOCK_MS));
   if (certificate !== undefined) watchCertificate(certificate, log);
   if (admin !== undefined) recent.start();
   if (!waited) owner = await whenOwned;

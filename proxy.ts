@@ -57,7 +57,7 @@ export function createProxy(options: ProxyOptions): (request: Request) => Respon
 /** The characters that Go allows in a Host. With a slash in it Deno would find the path in the wrong place. */
 const HOST = /^[\w!$%&'()*+,.:;=~\[\]-]*$/;
 
-/** Where it is not, Stacosys is not asked. A hit does not look at it, since to read a header costs time. */
+/** Whether its host is well-formed. A hit does not look at it, since to read a header costs time. */
 function isHostGood({ headers, url }: Request, target: string): boolean {
   const host = headers.get("host") ?? "";
   if (!HOST.test(host)) return false;
@@ -85,14 +85,13 @@ class Replies {
   miss(request: Request, target: string, variant: Variant): Response | Promise<Response> {
     const route = this.#routes.get(pathOf(target));
     if (route === undefined) return this.notServed("detail=not-a-counter");
+    if (route === "script") return this.#options.script(request, variant.cors);
     if (!isHostGood(request, target)) return this.#badHost();
     switch (route) {
       case "count":
         return this.#count(target, variant);
       case "batch":
         return this.#batch(target, variant);
-      case "script":
-        return this.#options.script(request, variant.cors);
     }
   }
 

@@ -128,7 +128,7 @@ async function purge(
   );
 }
 
-/** Others have written what is in it. It is the same JSON, and does nothing to a terminal. */
+/** Readers wrote parts of it. Escaped it is the same JSON, and no terminal obeys it. */
 function json(text: string, status = 200): Response {
   return reply(`${escapeInvisible(text)}\n`, "application/json", {}, status);
 }

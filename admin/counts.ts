@@ -29,7 +29,7 @@ export interface CountsQuery {
   readonly uptimeMs: number;
 }
 
-/** How many characters of targets are parsed before readers are answered, some 2 ms of work. */
+/** How many characters of targets are gone through before readers are answered, some 2 ms of work. */
 const PORTION = 32 * 1024;
 
 /**
@@ -38,15 +38,15 @@ const PORTION = 32 * 1024;
  */
 export async function* countsAsJson(source: CountsSource, query: CountsQuery): AsyncGenerator<string> {
   let portion = '{"counts":[';
-  let parsed = 0;
+  let passed = 0;
   let found = 0;
   for (const zero of [true, false]) {
     for (const [target, entry] of source.cache.entries()) {
-      parsed += target.length;
-      if (parsed > PORTION) {
+      passed += target.length;
+      if (passed > PORTION) {
         yield portion;
         portion = "";
-        parsed = 0;
+        passed = 0;
         await new Promise((resolve) => setTimeout(resolve));
       }
       if (isZero(entry.value) !== zero) continue;
@@ -77,7 +77,7 @@ function rowOf(
   { now, uptimeMs }: CountsQuery,
 ) {
   const ageMs = ttlMs - (ttlEndsAt - now);
-  // A snapshot tells when a count expires. How old it is depends on the ttl of then, which nobody knows.
+  // A snapshot tells when a count expires. How old it is depends on the ttl of then, which is not kept with it.
   const isOurs = ageMs >= 0 && ageMs <= uptimeMs;
   return {
     count: parseCount(value),

@@ -123,7 +123,7 @@ function rowOf({ url, count, ageSeconds, fresh, target }, _, all) {
   return row;
 }
 
-/** As the rest of the page, which the service has written, shows it. */
+/** The same as `escapeInvisible` in service/invisible.ts, which the rest of the page has gone through. */
 function visible(text) {
   const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu, (found) => found.split("").map(escape).join(""));

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { EQUAL_LOOKS, ONCE_MORE_MS } from "../service/watch.ts";
 import { Counters } from "../upstream/counters.ts";
 import { Outage } from "../upstream/outage.ts";
 import { number, type Options, type PeerName, type Report, targetOf } from "./part.ts";
@@ -19,12 +20,6 @@ const PAGE = 10;
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-
-/** Within a second the file is looked at, and it has to look the same three times more. */
-const LOOKS_UNTIL_STILL = 3;
-
-/** All counts expire once more, so long after a change. */
-const ONCE_MORE_MS = 30_000;
 
 /** Asks Stacosys how many comments an article has. */
 type AskStacosys = (target: string) => number;
@@ -98,7 +93,7 @@ async function day(start: Start) {
     }
     // The file is looked at once a second.
     if (time % SECOND_MS === 0) {
-      if (changed) still = LOOKS_UNTIL_STILL;
+      if (changed) still = EQUAL_LOOKS;
       changed = false;
       if (still !== undefined && still-- === 0) {
         still = undefined;

@@ -9,8 +9,8 @@
 user=$(id -u)
 tmp=${TMPDIR:-/tmp}
 expected="expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of user $user that nobody else may \
-write, below folders of root or that user that are sticky or that nobody else may write, got \"$CACHE_DIRECTORY\", \
-\"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
+write, with no folder above it that others own or may write, but for sticky ones such as /tmp, got \
+\"$CACHE_DIRECTORY\", \"$XDG_CACHE_HOME\", \"$HOME\" and \"$tmp\""
 why="cannot unpack: $expected"
 first=
 # 75: a folder may exist later. 1: the file is broken or for another machine.
@@ -34,8 +34,8 @@ ours() {
   closed "$(stat -c %A.%u "$1" 2>/dev/null)"
 }
 
-# Sets $real to where $1 leads, and $folder to its mode and owner. True if nobody else can put another there: all below
-# / belong to root or this user, and where others may write, the sticky bit keeps them from moving what is not theirs.
+# Sets $real to where $1 leads. True if nobody else can put another folder there: each on the way belongs to root or this
+# user, and others may write it only if it is sticky, so that they cannot move what is not theirs.
 safe() {
   real=$(cd -P "$1" 2>/dev/null && pwd -P) || return
   set --
@@ -44,10 +44,10 @@ safe() {
     set -- "$above" "$@"
     above=${above%/*}
   done
-  # Root owns /bin/sh. In some containers it has another number.
+  # Whoever owns /bin/sh is root, which has another number in some containers.
   folders=$(stat -c %A.%u /bin/sh "$@" 2>/dev/null) || return
   set -- $folders
-  superuser=${1#*.} folder=
+  superuser=${1#*.}
   shift
   for folder; do
     case $folder in d????-??-?.* | d????????[tT].*) ;; *) return 1 ;; esac
@@ -55,7 +55,7 @@ safe() {
   done
 }
 
-# True if both files are there and whole, which after a power cut they may not be.
+# True if both files are there in full size, which after a power cut they may not be.
 unpacked() {
   set -- $(stat -c '%A.%u %s' "$at" "$at/httpfastcache" "$at/program.js" 2>/dev/null)
   closed "$1" && [ "$4 $6" = "@SIZES@" ] && [ -x "$at/httpfastcache" ] && [ -r "$at/program.js" ]
@@ -123,7 +123,7 @@ for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfast
   fi
   # Anybody may have put a link there.
   [ "$root" != "$private" ] || ours "$root" || continue
-  safe "$root" && closed "$folder" || continue
+  safe "$root" && ours "$real" || continue
   root=$real
   at=$root/unpacked-@HASH@
   # From now on no other start takes it for an old version.

@@ -6,13 +6,13 @@
 
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu;
 
-/** The text with control characters, and spaces other than U+0020, written as in JSON: `\u202e`. */
+/** The text with what does not show, turns the line around, or looks like a space, written as in JSON: `\u202e`. */
 export function escapeInvisible(text: string): string {
-  return text.replace(INVISIBLE, (found) => found.split("").map(escape).join(""));
+  return text.replace(INVISIBLE, (found) => found.split("").map(escapeUnit).join(""));
 }
 
-/** One half of a pair is one. */
-function escape(unit: string): string {
+/** A character beyond U+FFFF is two units, each written by itself, as in JSON. */
+function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CLOCKS } from "./clock.ts";
 import { escapeInvisible } from "./invisible.ts";
 
 /** Writes a line. With `always` it is never left out: for rare lines that the owner has to know. */
@@ -13,14 +14,6 @@ export type Log = (level: "info" | "warning" | "error", text: string, always?: "
 const BURST = 30;
 const REFILL_MS = 60_000;
 
-/** The clocks of a log. */
-export interface Clocks {
-  /** The time that a line tells, in milliseconds since 1970. */
-  readonly now: () => number;
-  /** A monotonic clock, in milliseconds: a wall clock that is set back a day would silence the log for a day. */
-  readonly monotonic: () => number;
-}
-
 /**
  * Returns a function that writes lines such as `2026-11-23T08:11:27.000Z warning Stacosys fails: …`. Control
  * characters are escaped, so that no reader's URL can forge a line or reach the terminal.
@@ -29,9 +22,10 @@ export interface Clocks {
  */
 export function createLog(
   write: (line: string) => void = console.error,
-  { now, monotonic }: Clocks = { now: Date.now, monotonic: () => performance.now() },
+  { now, monotonic } = CLOCKS,
 ): Log {
   let allowance = BURST;
+  // By the time of day, set back a day, the log would be silent for a day.
   let refilled = monotonic();
   let leftOut = 0;
   return (level, text, always) => {

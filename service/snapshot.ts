@@ -7,7 +7,7 @@
 import type { Cache } from "../cache.ts";
 import { HANGS, type InTime, inTime as byTimer } from "./in_time.ts";
 import { type Log, reason } from "./log.ts";
-import { type About, readSnapshot, type Row, whyNotSaved, writeSnapshot } from "./snapshot_file.ts";
+import { type About, readSnapshot, removeLeftovers, type Row, whyNotSaved, writeSnapshot } from "./snapshot_file.ts";
 
 /** Where a snapshot is, and whose counts are in it. */
 export interface SnapshotOptions {
@@ -50,9 +50,10 @@ export class Snapshot implements Saved {
     return this.#fault;
   }
 
-  /** Tells whether the cache can be saved, after 3 s at most. */
+  /** Tells whether the cache can be saved, after 3 s at most, and tidies up what killed processes left of a save. */
   async check(): Promise<void> {
     this.#tell(await whyNotSaved(this.file, this.#inTime));
+    if (this.#fault === undefined) await this.#inTime(removeLeftovers(this.file), undefined);
   }
 
   /**

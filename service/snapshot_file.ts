@@ -10,7 +10,7 @@ import { inWords } from "./checks.ts";
 import { HANGS, inTime as byTimer } from "./in_time.ts";
 import { reason } from "./log.ts";
 
-/** A count: its key, its body, when it expires or has expired, and whether a purge did that. */
+/** A count: its key, its body, when it expires or has expired, and whether it is stale whatever that says. */
 export type Row = readonly [key: string, body: string, expiresAt: number, purged: boolean];
 
 /** What the counts of a snapshot are. */
@@ -33,15 +33,15 @@ const LONGEST_HEADER = 64 * 1024;
 /** How the name of a file ends that is to replace a snapshot. */
 const TEMPORARY = ".tmp";
 
-/** A file that has not been written to for this long is no longer being written. */
-const LONGEST_SAVE_MS = 60_000;
+/** Nobody writes any longer to a file that has not been written to for this long. */
+const ABANDONED_AFTER_MS = 60_000;
 
 /** How many characters are put together before readers are answered, about 0.5 ms of work. */
 const PORTION = 32 * 1024;
 
 /**
  * All rows of a file, none if it is empty or not there. If counts were fresh for longer when it was written, they
- * expire sooner than it says.
+ * expire sooner than it says. If it was written later than now, the clock was set back, and all of them are expired.
  *
  * @throws {Error} if it is not ours, or not whole.
  */
@@ -70,8 +70,7 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
     throw new Error("expected a whole snapshot, got one that was cut short");
   }
   const { ttlMs: ttlThen, savedAt } = head;
-  // The clock was set back, and nobody knows how old its counts are.
-  const isFromAhead = typeof savedAt === "number" && savedAt > Date.now();
+  const isSavedLater = typeof savedAt === "number" && savedAt > Date.now();
   const tooLongMs = typeof ttlThen === "number" ? Math.max(0, ttlThen - ttlMs) : 0;
   return lines.slice(0, -2).map((text, i) => {
     const [key, body, expiresAt, purged]: unknown[] = Object.values(parse(text));
@@ -80,7 +79,7 @@ export function readSnapshot(file: string, { stacosys, ttlMs }: About): Row[] {
     }
     // Version 1.1 said neither the time to live nor whether a row was purged; if it was, it is over.
     const isPurged = purged === undefined ? expiresAt <= Date.now() : purged === true;
-    return [key, body, expiresAt - tooLongMs, isPurged || isFromAhead];
+    return [key, body, expiresAt - tooLongMs, isPurged || isSavedLater];
   });
 }
 
@@ -124,9 +123,9 @@ async function syncFolder(file: string): Promise<void> {
 
 async function tryToSave(file: string): Promise<void> {
   await expectOurs(file);
-  await removeLeftovers(file);
   const probe = await makeTemporary(file);
   try {
+    // A later start knows it by that, should it be left.
     await Deno.writeTextFile(probe, line({ kind: KIND }));
     await syncFolder(file);
   } finally {
@@ -139,20 +138,21 @@ function makeTemporary(file: string): Promise<string> {
   return Deno.makeTempFile({ dir: folderOf(file), prefix: `${nameOf(file)}.`, suffix: TEMPORARY });
 }
 
-/** Removes what processes left that were killed while they saved, but nothing that may still be written. */
-async function removeLeftovers(file: string): Promise<void> {
+/** Removes what processes left that were killed while they saved to `file`. What cannot be removed stays. */
+export async function removeLeftovers(file: string): Promise<void> {
   const folder = folderOf(file);
-  for await (const { name } of Deno.readDir(folder)) {
+  for (const { name } of await Array.fromAsync(Deno.readDir(folder)).catch(() => [])) {
     if (!name.startsWith(`${nameOf(file)}.`) || !name.endsWith(TEMPORARY)) continue;
     const leftover = `${folder}/${name}`;
-    const { mtime } = await Deno.lstat(leftover);
-    if (Date.now() - (mtime?.getTime() ?? 0) < LONGEST_SAVE_MS || await isOthers(leftover)) continue;
-    await Deno.remove(leftover);
+    try {
+      const { mtime } = await Deno.lstat(leftover);
+      if (Date.now() - (mtime?.getTime() ?? 0) < ABANDONED_AFTER_MS) continue;
+      await expectOurs(leftover);
+      await Deno.remove(leftover);
+    } catch {
+      // It is somebody else's, or gone already.
+    }
   }
-}
-
-function isOthers(file: string): Promise<boolean> {
-  return expectOurs(file).then(() => false, () => true);
 }
 
 /** What is not known as a snapshot of ours is somebody's, and stays as it is. An empty file, or none, is nobody's. */
@@ -181,7 +181,7 @@ function nameOf(file: string): string {
 
 /** Has all of it on the disk in the end. `Deno.writeTextFile` would not tell that a disk is full. */
 async function write(file: string, texts: AsyncIterable<string>): Promise<void> {
-  using to = await Deno.open(file, { write: true, create: true, truncate: true, mode: 0o600 });
+  using to = await Deno.open(file, { write: true });
   const encoder = new TextEncoder();
   for await (const text of texts) {
     for (let rest = encoder.encode(text); rest.length > 0;) rest = rest.subarray(await to.write(rest));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { repeatByTimer } from "./clock.ts";
 import { type Log, reason } from "./log.ts";
 
 /** A certificate and its key, in PEM. */
@@ -124,11 +125,6 @@ export function watchCertificate(
       log("error", `the certificate in use expired ${end}, and browsers refuse it; ${advice}`, "always");
     }
   }, DAY_MS);
-}
-
-/** It never keeps the process alive. */
-function repeatByTimer(look: () => void, everyMs: number): void {
-  Deno.unrefTimer(setInterval(look, everyMs));
 }
 
 function isoTime(time: number): string {

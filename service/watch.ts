@@ -40,13 +40,15 @@ export interface WatchOptions {
 const LOOK_EVERY_MS = 1_000;
 
 /** How many equal looks end a change. Stacosys 3 writes more than once for one comment. */
-const EQUAL_LOOKS = 3;
+export const EQUAL_LOOKS = 3;
 
 /** After this many looks a change that still goes on is reported. */
 const MOST_LOOKS = 10;
 
-/** In WAL mode a slow disk shows a change before it can be read: until then Stacosys gives the old count. */
-const ONCE_MORE_MS = 30_000;
+/**
+ * In WAL mode, on a slow disk, the file looks changed some time before Stacosys can read the new comment. By then it can.
+ */
+export const ONCE_MORE_MS = 30_000;
 
 /** Watches a file for changes. */
 export class Watch implements Watched {
@@ -64,7 +66,7 @@ export class Watch implements Watched {
   /** A look that has not ended. */
   #looking: Promise<Look> | undefined;
 
-  /** @param onChange is called for each change when it is over, and once more 30 s after the last of them. */
+  /** @param onChange is called once for each change, and once more 30 s after the last of them. */
   constructor(file: string, onChange: () => void, log: Log, options: WatchOptions = {}) {
     this.file = file;
     this.#onChange = onChange;
@@ -109,7 +111,7 @@ export class Watch implements Watched {
       this.#onChange();
     }
     if (seen === undefined) {
-      // A missing file is not a change, but may have been changed before; a different one that comes later is one.
+      // What cannot be seen is no change, but one that was seen before counts.
       if (this.#change !== undefined) this.#changed(this.#change.last);
       return;
     }

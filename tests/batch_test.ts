@@ -63,7 +63,7 @@ Deno.test("where no count of a page is known all are waited for, as for one alon
   assertEquals(await soon(page), "10 counts: 10 miss");
 });
 
-Deno.test("of a page that asks for too many counts, no more is read than tells so", () => {
+Deno.test("of a page that asks for too many counts, no more than 101 are read", () => {
   const urls = Array.from({ length: 1_000 }, (_, i) => `url=/${i}/`).join("&");
   const { urls: read, targets } = parseBatch(`/comments/counts?${urls}`);
   assertEquals([read.length, targets.length], [101, 100]);

@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { createClockWatch } from "../service/clock.ts";
+import { watchClock } from "../service/clock.ts";
 
 Deno.test("a clock that is set back is told of once, also if it was little by little; one that is set forward is not", () => {
   let now = 1_000_000;
   let monotonic = 0;
   let told = 0;
-  const look = createClockWatch(() => told++, { now: () => now, monotonic: () => monotonic });
+  let look = () => {};
+  watchClock(() => told++, { now: () => now, monotonic: () => monotonic }, (again) => look = again);
   /** A second passes, in which somebody sets the clock. */
   function second(step: number): number {
     monotonic += 1_000;

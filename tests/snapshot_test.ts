@@ -111,7 +111,7 @@ Deno.test("what a process left that was killed while it saved is removed at a la
   assertEquals(namesIn(folder.path).sort(), ["a.tmp", "snapshot.notes.tmp"]);
 });
 
-Deno.test("two processes may save to one file at once: it is always a whole one, and nothing remains beside it", async () => {
+Deno.test("two processes that save to one file at once leave a whole one, and nothing beside it", async () => {
   await using folder = await makeFolder();
   const processes = [2_000, 3_000].map((entries) => {
     const cache = newCache(entries);

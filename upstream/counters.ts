@@ -9,7 +9,7 @@ import { Cache, type Entry } from "../cache.ts";
 import { InFlight, type Shared } from "./in_flight.ts";
 import type { Outage } from "./outage.ts";
 import type { Ask, Bad } from "./stacosys.ts";
-import { about, bytesOf } from "./target.ts";
+import { sizeInMemory, targetsAbout } from "./target.ts";
 
 /** What the counters work with. All times are in milliseconds. */
 export interface CountersOptions {
@@ -125,7 +125,7 @@ export class Counters {
    * @param hurried whether the reader has other counts to show, so that he waits no longer than for a known one.
    */
   miss(target: string, hurried = false): Lookup | Promise<Lookup> {
-    if (bytesOf(target) > MAX_TARGET_BYTES) return { result: "rejected" };
+    if (sizeInMemory(target) > MAX_TARGET_BYTES) return { result: "rejected" };
     const stale = this.cache.getStale(target);
     const joined = this.#inFlight.join(target);
     const request = joined ?? this.#send(target, this.cache.has(target));
@@ -155,10 +155,10 @@ export class Counters {
       this.cache.expireAll();
       return this.cache.size;
     }
-    for await (const target of about(url, underWay)) this.#inFlight.forget(target);
+    for await (const target of targetsAbout(url, underWay)) this.#inFlight.forget(target);
     // Among these is what came meanwhile.
     const kept = [...this.cache.entries().map(([target]) => target)];
-    const targets = await Array.fromAsync(about(url, kept));
+    const targets = await Array.fromAsync(targetsAbout(url, kept));
     for (const target of targets) this.cache.expire(target);
     return targets.length;
   }

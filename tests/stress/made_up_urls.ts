@@ -65,13 +65,13 @@ export async function longAddresses(): Promise<Figure[]> {
   }
   const kept = (await memoryOf(program.process)).peak;
   stacosys.answer(hang);
-  await using others = await connectMany(program, 5_000);
+  await using others = await connectMany(program, 4_000);
   await others.send((member) => request(longTarget(10_000 + member)));
   await until(() => others.each.every(({ text }) => text.startsWith("HTTP/1.1 404 ")), "all are answered");
   const waiting = (await memoryOf(program.process)).peak;
   return [
     { what: "10,000 kept counts with addresses of 8 KiB", seen: kept, unit: "MB", atMost: 280 },
-    { what: "  and 5,000 readers who wait for such, of a Stacosys that hangs", seen: waiting, unit: "MB", atMost: 512 },
+    { what: "  and 4,000 readers who wait for such, of a Stacosys that hangs", seen: waiting, unit: "MB", atMost: 512 },
   ];
 }
 

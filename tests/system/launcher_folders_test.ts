@@ -250,8 +250,8 @@ for (const [what, take] of [...Object.entries(taken), ...Object.entries(takenByO
         assertStringIncludes(
           warnings[0] ?? "",
           "httpfastcache: cannot unpack: expected CACHE_DIRECTORY, XDG_CACHE_HOME, HOME or TMPDIR to name a folder of " +
-            `user ${Deno.uid()} that nobody else may write, below folders of root or that user that are sticky ` +
-            `or that nobody else may write, got "", "", "/nonexistent" and "${temporary}"`,
+            `user ${Deno.uid()} that nobody else may write, with no folder above it that others own or may ` +
+            `write, but for sticky ones such as /tmp, got "", "", "/nonexistent" and "${temporary}"`,
         );
         assertEquals(names(cache), []);
         if (await Deno.stat(at).then(({ isDirectory }) => isDirectory, () => false)) assertEquals(names(at), []);

@@ -153,7 +153,7 @@ async function untouched(folder: string): Promise<void> {
   await Deno.utime(folder, then, then);
 }
 
-test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only for ten minutes", () =>
+test("ended while it unpacks, it dies by that signal, and nothing of it is left, or only until a start ten minutes later", () =>
   inPlace(async (place) => {
     await endedWhileUnpacking(place, "SIGTERM");
     assertEquals(names(`${place.cache}/httpfastcache`), []);
