@@ -14,6 +14,8 @@ import { createProxy } from "./proxy.ts";
 import { watchClock } from "./service/clock.ts";
 import { parseCommandLine } from "./service/command_line.ts";
 import { type Config, parseConfig, readConfigFile } from "./service/config.ts";
+import { inTime } from "./service/in_time.ts";
+import { escapeInvisible } from "./service/invisible.ts";
 import { AddressBusy, listen, type Listener, whenFree } from "./service/listen.ts";
 import { createLog, reason, survive } from "./service/log.ts";
 import { onSignals, Shutdown, SIGNALS } from "./service/shutdown.ts";
@@ -55,7 +57,7 @@ export async function main(args: readonly string[], signals = SIGNALS): Promise<
   const command = parseCommandLine(args);
   if (command.does === "help") return end(USAGE);
   if (command.does === "version") return end(`${project.name} ${project.version}`);
-  if (command.does === "usage") return fail(USAGE);
+  if (command.does === "usage") return fail(...USAGE.split("\n"));
   const settings = await readConfig(command.file);
   return command.does === "check" ? check(command.file, settings.config) : serve(settings, signals);
 }
@@ -90,7 +92,8 @@ async function serve({ text, config, certificate, caCerts }: Settings, signals: 
     await shutdown.end(readers, reusePort);
     await save?.();
     save = undefined;
-    await owner?.shutdown();
+    // A client may owe the rest of its request for ever.
+    if (owner !== undefined) await inTime(owner.shutdown(), undefined);
     Deno.exit(0);
   });
   const forReaders = await whenFree(
@@ -164,22 +167,21 @@ async function readConfig(file: string): Promise<Settings> {
     (key, fault) => faults.push(`${file}: ${key}: ${fault}`),
     (key, warning) => warnings.push(`${file}: ${key}: ${warning}`),
   );
-  for (const warning of warnings) say(`warning: ${warning}`, console.warn);
-  return config === undefined || faults.length > 0 ? fail(faults.join("\n")) : { text, config, certificate, caCerts };
+  for (const warning of warnings) warn(warning);
+  return config === undefined || faults.length > 0 ? fail(...faults) : { text, config, certificate, caCerts };
 }
 
 /** Checks what only the service's own user can know. */
 async function check(file: string, { snapshotFile, watchFile, tls }: Config): Promise<never> {
-  const warn = (text: string) => say(`warning: ${file}: ${text}`, console.warn);
   const notSaved = snapshotFile === undefined ? undefined : await whyNotSaved(snapshotFile);
-  if (notSaved !== undefined) warn(`SnapshotFile: cannot be saved: ${notSaved}`);
+  if (notSaved !== undefined) warn(`${file}: SnapshotFile: cannot be saved: ${notSaved}`);
   const notSeen = watchFile === undefined ? undefined : await whyNotSeen(watchFile);
-  if (notSeen !== undefined) warn(`WatchFile: ${notSeen}`);
+  if (notSeen !== undefined) warn(`${file}: WatchFile: ${notSeen}`);
   const usesFiles = [snapshotFile, watchFile, tls].some((used) => used !== undefined);
   const limit = usesFiles && Deno.uid() === 0
     ? "; run as root, so the rights of the service's user are not checked"
     : "";
-  return end(`${file}: good${limit}`);
+  return end(escapeInvisible(`${file}: good${limit}`));
 }
 
 /** Reports each answer of Stacosys to the metrics and to the log of outages. */
@@ -212,8 +214,13 @@ function end(text: string): never {
   Deno.exit(0);
 }
 
-function fail(text: string): never {
-  say(text, console.error);
+function warn(text: string): void {
+  say(escapeInvisible(`warning: ${text}`), console.warn);
+}
+
+/** Ends with a line for each fault. What is in one, such as the name of a file, makes no line of its own. */
+function fail(...faults: readonly string[]): never {
+  for (const fault of faults) say(escapeInvisible(fault), console.error);
   Deno.exit(FAULT);
 }
 

@@ -126,7 +126,10 @@ function rowOf({ url, count, ageSeconds, fresh, target }, _, all) {
 /** The same as `escapeInvisible` in service/invisible.ts, which the rest of the page has gone through. */
 function visible(text) {
   const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu, (found) => found.split("").map(escape).join(""));
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{DI}\p{Zl}\p{Zp}\u2800]|[^\P{Zs} ]/gu,
+    (found) => found.split("").map(escape).join(""),
+  );
 }
 
 function ageInWords(seconds) {

@@ -80,7 +80,8 @@ unpack() {
   [ "$status" -eq 75 ] || fail
   sweep "$root"/unpacked-*.*
   new=
-  for signal in HUP INT TERM; do trap "rm -rf \"\$new\"; trap - $signal; kill -s $signal $$" "$signal"; done
+  # As the first process of a container it does not die by a signal of its own.
+  for signal in HUP INT TERM; do trap "rm -rf \"\$new\"; trap - $signal; kill -s $signal $$; exit 143" "$signal"; done
   if ! new=$(mktemp -d "$at.XXXXXX" 2>&1); then
     why="cannot unpack into $root: $new" new=
   elif ! why=$({ archive | tar -xzmf - -C "$new" && sync "$new"/*; } 2>&1); then

@@ -10,14 +10,23 @@ const HANGS_MS = 3_000;
 /** What is said of it. */
 export const HANGS = `it takes longer than ${HANGS_MS / 1000} s (does the disk hang?)`;
 
-/** What `work` comes to, or `late` if it takes longer than 3 s. The work goes on. */
-export async function inTime<T, L>(work: Promise<T>, late: L): Promise<T | L> {
-  const { promise, resolve } = Promise.withResolvers<L>();
-  const timer = setTimeout(resolve, HANGS_MS, late);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
+/**
+ * What `work` comes to, or `late` if 3 s pass in which it takes no step. The work goes on.
+ *
+ * @param stepsSoFar how many steps it has taken; it is thought to be a single one, by default.
+ */
+export async function inTime<T, L>(
+  work: Promise<T>,
+  late: L,
+  stepsSoFar: () => number = () => 0,
+  hangsMs = HANGS_MS,
+): Promise<T | L> {
+  for (let before = -1, now = stepsSoFar();; [before, now] = [now, stepsSoFar()]) {
+    if (before === now) return late;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(resolve, hangsMs, undefined);
+    const done = await Promise.race([work.then((result) => ({ result })), promise]).finally(() => clearTimeout(timer));
+    if (done !== undefined) return done.result;
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[^\P{Zs} ]/gu;
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{DI}\p{Zl}\p{Zp}\u2800]|[^\P{Zs} ]/gu;
 
 /** The text with what does not show, turns the line around, or looks like a space, written as in JSON: `\u202e`. */
 export function escapeInvisible(text: string): string {

@@ -34,6 +34,8 @@ export class Snapshot implements Saved {
   readonly #log: Log;
   readonly #inTime: InTime;
   #fault: string | undefined;
+  /** How many rows were saved so far, in all saves. */
+  #rows = 0;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<string | undefined> | undefined;
 
@@ -73,14 +75,14 @@ export class Snapshot implements Saved {
    * Saves what is in the cache now. A save that is under way may have passed a row that has changed since, so that
    * another one follows; all who call meanwhile share it.
    *
-   * @returns why it is not on the disk, after 3 s at most; nothing if it is.
+   * @returns why it is not on the disk, at the latest when that has taken 3 s without progress; nothing if it is.
    */
   async save(): Promise<string | undefined> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined;
       return this.#running = this.#save();
     });
-    const fault = await this.#inTime(this.#next, HANGS);
+    const fault = await this.#inTime(this.#next, HANGS, () => this.#rows);
     if (fault === HANGS) this.#tell(fault);
     return fault;
   }
@@ -93,9 +95,10 @@ export class Snapshot implements Saved {
   }
 
   async #save(): Promise<string | undefined> {
-    const rows = this.#cache.entries().map((
-      [key, { value, expiresAt, purged }],
-    ): Row => [key, value, expiresAt, purged]);
+    const rows = this.#cache.entries().map(([key, { value, expiresAt, purged }]): Row => {
+      this.#rows++;
+      return [key, value, expiresAt, purged];
+    });
     const fault = await writeSnapshot(this.file, this.#about, rows);
     this.#tell(fault);
     return fault;

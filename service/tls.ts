@@ -86,6 +86,8 @@ export async function readCertificate(
   ): { pem: string; made: T } | undefined {
     let pem;
     try {
+      // Nobody may ever write to a pipe.
+      if (!Deno.statSync(file).isFile) throw new Error(`${file}, which is no file`);
       pem = Deno.readTextFileSync(file);
     } catch (error) {
       return report(fault, name, expected, reason(error));

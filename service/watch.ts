@@ -66,7 +66,7 @@ export class Watch implements Watched {
   /** A look that has not ended. */
   #looking: Promise<Look> | undefined;
 
-  /** @param onChange is called once for each change, and once more 30 s after the last of them. */
+  /** @param onChange is called once for each change, and once more 30 s after the last of them and after the start. */
   constructor(file: string, onChange: () => void, log: Log, options: WatchOptions = {}) {
     this.file = file;
     this.#onChange = onChange;
@@ -93,6 +93,8 @@ export class Watch implements Watched {
   async start(): Promise<void> {
     const { seen, fault } = await this.#look();
     this.#settled = seen;
+    // It may have changed just before.
+    this.#onceMoreAt = this.#options.monotonic() + ONCE_MORE_MS;
     if (fault === undefined) this.#log("info", `WatchFile: ${this.file} is watched`);
     this.#tell(fault);
     const again = async () => {

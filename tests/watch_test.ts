@@ -64,6 +64,17 @@ Deno.test("thirty seconds after the last change it is told of once more, as a sl
   assertEquals([await look(5), watched.changes, lines.length], [0, 2, 3]);
 });
 
+Deno.test("thirty seconds after the start a change is told of once, as there may have been one just before", async () => {
+  await using folder = await makeFolder();
+  await write(folder);
+  let now = 5_000;
+  const { look, watch: watched } = await watch(folder.path, "db.sqlite", { monotonic: () => now });
+  now += 29_999;
+  assertEquals(await look(5), 0);
+  now += 1;
+  assertEquals([await look(5), watched.changes], [1, 0]);
+});
+
 Deno.test("a change counts also if the file vanishes before three looks have seen the same", async () => {
   await using folder = await makeFolder();
   await write(folder);

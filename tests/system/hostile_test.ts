@@ -240,6 +240,17 @@ Deno.test("an address that turns a line around is written out in the log, and wh
   assertStringIncludes(await own("/counts"), '"url":"/kept-\\u202e"');
 });
 
+Deno.test("whoever owes the owner's listener the rest of a request does not keep the process from its end", async () => {
+  await using stacosys = await startStandIn();
+  const port = freePort();
+  await using program = await startProgram({ Stacosys: stacosys.url, AdminHostPort: `127.0.0.1:${port}` });
+  await using crowd = await connectMany({ url: `http://127.0.0.1:${port}` }, 1);
+  await crowd.send(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Length: 10\r\n\r\n`);
+  await until(() => textOf(crowd).startsWith("HTTP/1.1 200 "), "it is answered");
+  program.process.kill("SIGTERM");
+  assertEquals(await program.ended, 0);
+});
+
 const BODIES: Readonly<Record<string, string>> = {
   "with a length": `Content-Length: ${request("/elsewhere").length}\r\n\r\n${request("/elsewhere")}`,
   "in chunks": `Transfer-Encoding: chunked\r\n\r\n${request("/elsewhere").length.toString(16)}\r\n${

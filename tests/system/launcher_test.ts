@@ -167,6 +167,19 @@ test("ended while it unpacks, it dies by that signal, and nothing of it is left,
   }));
 
 test(
+  "as the first process of a container, where no signal of its own ends it, it ends all the same",
+  () =>
+    inPlace(async (place) => {
+      const { child: { pid, status, stderr }, goesOn } = await unpacking(place, "tar", "unshare", "--pid", "--fork");
+      const kill = `kill -s TERM $(cat /proc/${pid}/task/${pid}/children)`;
+      assertEquals((await new Deno.Command("sh", { args: ["-c", kill] }).output()).code, 0);
+      assertEquals([await goesOn(), (await status).code, await new Response(stderr).text()], ["", 143, ""]);
+      assertEquals(names(`${place.cache}/httpfastcache`), []);
+    }),
+  "mount",
+);
+
+test(
   "two containers with one cache start at once, though each has the same process id",
   () =>
     inPlace(async (place) => {

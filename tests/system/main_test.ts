@@ -79,6 +79,7 @@ function testProgram(name: string, needs: readonly Need[], made: () => Promise<r
         [["a", "1e3"], "a 1e3"],
         [["--", "b"], "b"],
         [[""], '""'],
+        [["a\nb\u202e"], "a\\u000ab\\u202e"],
       ] as const
     ) {
       assertEquals(await runProgram(["--config", "c.json", ...args], command), {

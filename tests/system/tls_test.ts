@@ -224,7 +224,7 @@ refused("one that is not there", async (folder) => {
   const cert = `${folder.path}/missing.pem`;
   return {
     config: { TlsCertFile: cert, TlsKeyFile: key },
-    fault: `TlsCertFile: expected a certificate in PEM, got No such file or directory (os error 2): readfile '${cert}'`,
+    fault: `TlsCertFile: expected a certificate in PEM, got No such file or directory (os error 2): stat '${cert}'`,
   };
 });
 
@@ -234,7 +234,7 @@ refused("a key that is not there", async (folder) => {
   const expected = "expected a private key in PEM, without a passphrase";
   return {
     config: { TlsCertFile: cert, TlsKeyFile: key },
-    fault: `TlsKeyFile: ${expected}, got No such file or directory (os error 2): readfile '${key}'`,
+    fault: `TlsKeyFile: ${expected}, got No such file or directory (os error 2): stat '${key}'`,
   };
 });
 
@@ -255,6 +255,17 @@ refused("a key that is not PEM", async (folder) => {
   return {
     config: { TlsCertFile: cert, TlsKeyFile: key },
     fault: `TlsKeyFile: expected a private key in PEM, without a passphrase, got something else in ${key}`,
+  };
+});
+
+refused("a pipe, which nobody writes to,", async (folder) => {
+  const { cert } = await makeCertificate(folder);
+  const key = `${folder.path}/pipe.pem`;
+  assert(new Deno.Command("mkfifo", { args: [key] }).outputSync().success);
+  const expected = "expected a private key in PEM, without a passphrase";
+  return {
+    config: { TlsCertFile: cert, TlsKeyFile: key },
+    fault: `TlsKeyFile: ${expected}, got ${key}, which is no file`,
   };
 });
 

@@ -48,13 +48,13 @@ Deno.test("after a restart each count is asked for anew, and the known one stays
   assertEquals(brief(await ask(program, "/b/")), '200 {"count":7}');
 });
 
-Deno.test("--check says why a file cannot be watched", async () => {
+Deno.test("--check says in one line why a file cannot be watched, whatever its name is", async () => {
   await using folder = await makeFolder();
   const file = `${folder.path}/config.json`;
-  const WatchFile = `${folder.path}/db.sqlite`;
+  const WatchFile = `${folder.path}/d\nb\u202e`;
   await Deno.writeTextFile(file, JSON.stringify({ HostPort: ":1", Stacosys: "http://h", WatchFile }));
   const { code, stderr } = await runProgram(["--config", file, "--check"]);
-  const why = `${WatchFile} is not there, or hidden by the unit, as /home and /root are`;
+  const why = `${folder.path}/d\\u000ab\\u202e is not there, or hidden by the unit, as /home and /root are`;
   assertEquals([code, stderr], [0, `warning: ${file}: WatchFile: ${why}\n`]);
   await Deno.writeTextFile(WatchFile, "");
   assertEquals((await runProgram(["--config", file, "--check"])).stderr, "");
