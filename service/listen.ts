@@ -75,7 +75,7 @@ export async function whenFree<T>(start: () => T, forMs: number, tell: (error: A
     } catch (error) {
       if (!(error instanceof AddressBusy) || tries * AGAIN_MS >= forMs) throw error;
       if (tries === 0) tell(error);
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      await pauseByTimer();
     }
   }
 }
@@ -112,6 +112,7 @@ export function keepListening(
   serve: (signal: AbortSignal) => Pick<Deno.HttpServer<Deno.NetAddr>, "addr" | "finished" | "shutdown">,
   secure: boolean,
   log: Log,
+  pause = pauseByTimer,
 ): Listener {
   let connections = new AbortController();
   let server = serve(connections.signal);
@@ -126,7 +127,7 @@ export function keepListening(
         // Unlike `shutdown`, it closes also those over HTTP/2 on which nothing happens.
         connections.abort();
         connections = new AbortController();
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await pause();
       }
     }
   }
@@ -139,6 +140,10 @@ export function keepListening(
       return server.shutdown();
     },
   };
+}
+
+function pauseByTimer(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
 }
 
 function mayPass(error: unknown): boolean {
