@@ -87,12 +87,7 @@ class Replies {
     if (route === undefined) return this.notServed("detail=not-a-counter");
     if (route === "script") return this.#options.script(request, variant.cors);
     if (!isHostGood(request, target)) return this.#badHost();
-    switch (route) {
-      case "count":
-        return this.#count(target, variant);
-      case "batch":
-        return this.#batch(target, variant);
-    }
+    return route === "count" ? this.#count(target, variant) : this.#batch(target, variant);
   }
 
   found(result: Result, entry: Entry<string>, cacheStatus: string, { cors }: Variant): Response {

@@ -127,7 +127,7 @@ for root in "${CACHE_DIRECTORY%%:*}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/httpfast
   safe "$root" && ours "$real" || continue
   root=$real
   at=$root/unpacked-@HASH@
-  # From now on no other start takes it for an old version.
+  # For ten minutes no other start takes it for an old version.
   touch -c "$at" 2>/dev/null
   # Of several folders that fail, the first is the one that was meant.
   unpacked || { [ -w "$root" ] && { unpack || { first=${first:-$why} && false; }; }; } || continue

@@ -203,8 +203,8 @@ Deno.test("readers pass while a large cache is saved, also if all of it has expi
   }
   await saved;
   assertEquals(taken, 100_000);
-  // Two portions of 256 KiB.
-  assertLess(most, 12_000);
+  // Some portions of 256 KiB, and never all of it.
+  assertLess(most, 25_000);
 });
 
 Deno.test("a save that is under way does not count for what has changed since, and all who ask meanwhile share one", async () => {

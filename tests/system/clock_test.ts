@@ -24,6 +24,7 @@ Deno.test("a clock that is set back expires all counts, or they would be fresh f
   assertMatch(await status(), /; hit$/);
   program.process.kill("SIGUSR2");
   await until(async () => /fwd=stale/.test(await status()), "it is stale");
+  await until(() => program.stderr().endsWith("\n"), "that is told");
   assertMatch(program.stderr(), /^\S+ warning the clock was set back; all counts have expired\n$/);
   assertEquals(stacosys.requests.length, 1);
 });
